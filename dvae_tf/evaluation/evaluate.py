@@ -1,0 +1,130 @@
+"""The evaluation of a model on a set of images: NLL, bound, and the bracket of log Z_theta."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from dvae_tf.evaluation.likelihood import Likelihood, LikelihoodOfMany, Model
+from sampler import ais, path, seeds
+
+PRIOR_CHAINS = 1024
+"""AIS chains of the prior, as in the paper."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Results in nats, averaged over images.
+
+    Attributes:
+      nll: minus the estimate of log p(x); not below the truth on average.
+      nll_stderr: standard deviation over the images / sqrt(number of images).
+      neg_elbo: minus the variational bound of the discrete model.
+      num_images, num_samples: images and importance samples for each.
+      log_z_prior: the forward AIS estimate of log Z_theta, which `nll` and `neg_elbo` contain.
+      log_z_prior_lower, log_z_prior_upper: the bracket; `nll` moves with log Z_theta one to one.
+      ess: mean effective sample size of the importance weights.
+      seconds: of the whole evaluation.
+      images_per_second: without the prior's part.
+    """
+
+    nll: float
+    nll_stderr: float
+    neg_elbo: float
+    num_images: int
+    num_samples: int
+    log_z_prior: float
+    log_z_prior_lower: float
+    log_z_prior_upper: float
+    ess: float
+    seconds: float
+    images_per_second: float
+
+
+def subset(images: np.ndarray, num_images: int) -> np.ndarray:
+    """`num_images` of the images (0: all), a fixed random choice: test sets come sorted by class."""
+    if num_images == 0 or num_images >= len(images):
+        return images
+    return images[np.random.default_rng(0).permutation(len(images))[:num_images]]
+
+
+def prior_log_z(
+    model: Model, num_temperatures: int, seed: tf.Tensor, show_progress: bool
+) -> ais.Bracket:
+    """log Z_theta by forward and backward AIS from the uniform distribution."""
+    betas = ais.linear_schedule(num_temperatures)
+    with tqdm(
+        total=2 * (num_temperatures - 1), desc="log Z of the prior", disable=not show_progress
+    ) as bar:
+        route = path.from_uniform(model.prior_rbm())
+        return ais.bracket(route, betas, PRIOR_CHAINS, seed, progress_fn=bar.update)
+
+
+class Evaluator:
+    """Evaluates a model on binary images; compiled once, used as often as its parameters change.
+
+    Args:
+      model: the model.
+      num_samples: importance samples per image.
+      num_temperatures: of each posterior's annealing.
+      prior_temperatures: of the prior's annealing, each way.
+      num_images: how many images a call will bring, at most.
+      seed: of the run.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        num_samples: int,
+        num_temperatures: int,
+        prior_temperatures: int,
+        num_images: int,
+        seed: int = 0,
+    ):
+        self.model = model
+        self.prior_temperatures = prior_temperatures
+        self.likelihood = LikelihoodOfMany(model, num_samples, num_temperatures, num_images)
+        self.seed = seeds.fold_in(seeds.make_seed(seed), 2)
+
+    def __call__(
+        self, images: np.ndarray, description: str = "test images", show_progress: bool = True
+    ) -> Evaluation:
+        """The `Evaluation` of images [N, D]; progress bars go to standard error."""
+        prior_seed, image_seed = seeds.fold_in(self.seed, 0), seeds.fold_in(self.seed, 1)
+        started = time.perf_counter()
+        bracket = prior_log_z(self.model, self.prior_temperatures, prior_seed, show_progress)
+        images_started = time.perf_counter()
+        with tqdm(total=len(images), desc=description, disable=not show_progress) as bar:
+            result = self.likelihood(images, image_seed, bar.update)
+        finished = time.perf_counter()
+        rate = len(images) / (finished - images_started)
+        return _summarise(result, bracket, self.likelihood.num_samples, finished - started, rate)
+
+
+def _summarise(
+    result: Likelihood,
+    bracket: ais.Bracket,
+    num_samples: int,
+    seconds: float,
+    images_per_second: float,
+) -> Evaluation:
+    log_z = float(bracket.forward.log_z)
+    nll = log_z - result.log_marginal
+    spread = np.std(nll, ddof=1) if len(nll) > 1 else float("nan")
+    return Evaluation(
+        nll=float(np.mean(nll)),
+        nll_stderr=float(spread / np.sqrt(len(nll))),
+        neg_elbo=float(log_z - np.mean(result.elbo)),
+        num_images=len(nll),
+        num_samples=num_samples,
+        log_z_prior=log_z,
+        log_z_prior_lower=float(bracket.lower),
+        log_z_prior_upper=float(bracket.upper),
+        ess=float(np.mean(result.ess)),
+        seconds=seconds,
+        images_per_second=images_per_second,
+    )

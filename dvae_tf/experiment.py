@@ -1,0 +1,135 @@
+"""A whole run: configuration, training, evaluation, export, pictures, metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from dvae_tf import data, generation, pictures
+from dvae_tf.config import Config, ConfigError
+from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, subset
+from dvae_tf.export import export
+from dvae_tf.model import DVAE
+from dvae_tf.training.loop import Trainer
+from sampler import seeds
+
+_GRID = 10
+
+
+def run(config: Config, data_dir: Path, log_dir: Path) -> dict[str, float]:
+    """Trains, evaluates and exports; what is in `log_dir` already is gone on from.
+
+    Returns:
+      The metrics, as written to `log_dir`/metrics.json.
+
+    Raises:
+      ConfigError: `log_dir` holds a run with another configuration.
+      DataError: the dataset cannot be had.
+      TrainingError: the objective is not a number.
+    """
+    _claim(log_dir, config)
+    metrics_path = log_dir / "metrics.json"
+    if metrics_path.exists():
+        logging.info("%s holds this run, finished", log_dir)
+        return json.loads(metrics_path.read_text())
+    dataset = data.load(config.dataset, data_dir)
+    trainer = Trainer(config, dataset, log_dir)
+    if trainer.first_step:
+        logging.info("Going on from step %d", trainer.first_step)
+    trainer.run()
+    result = _evaluator(config, trainer.model, len(dataset.test))(dataset.test)
+    export(
+        trainer.model,
+        log_dir / "saved_model",
+        result.log_z_prior,
+        config.num_temperatures,
+        dataset.image_shape,
+    )
+    save_pictures(trainer.model, dataset, log_dir, config.seed)
+    metrics = _metrics(result, trainer, config)
+    write_atomically(metrics_path, json.dumps(metrics, indent=2) + "\n")
+    return metrics
+
+
+def report(metrics: dict[str, float], log_dir: Path) -> str:
+    """The results and where to look, in a few lines."""
+    return f"""
+Test NLL   {metrics["test_nll"]:.2f} ± {metrics["test_nll_stderr"]:.2f} nats \
+({metrics["num_images"]} images, {metrics["num_samples"]} samples each)
+-ELBO      {metrics["test_neg_elbo"]:.2f} nats
+log Z      {metrics["log_z_prior"]:.2f}, within {metrics["log_z_prior_lower"]:.2f} and \
+{metrics["log_z_prior_upper"]:.2f}
+Samples    {log_dir / "samples.png"}
+Model      {log_dir / "saved_model"}
+Curves     tensorboard --logdir {log_dir}"""
+
+
+def save_pictures(model: DVAE, dataset: data.Dataset, log_dir: Path, seed: int) -> None:
+    """Writes samples.png (samples, then test images) and reconstructions.png (pairs of rows)."""
+    root = seeds.fold_in(seeds.make_seed(seed), 3)
+    images = subset(dataset.test, _GRID * _GRID).astype(np.float32)
+    samples = _compiled(lambda: generation.sample_images(model, _GRID * _GRID, root))
+    tables = [pictures.grid(a, dataset.image_shape, _GRID) for a in (samples, images)]
+    pictures.save_png(pictures.side_by_side(*tables), log_dir / "samples.png")
+    half = images[: _GRID * _GRID // 2]
+    pairs = _compiled(lambda: generation.reconstruct(model, tf.constant(half), root))
+    table = pictures.reconstruction_grid(half, pairs, dataset.image_shape, _GRID)
+    pictures.save_png(table, log_dir / "reconstructions.png")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a whole file or none."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def _compiled(function) -> np.ndarray:
+    return tf.function(function, jit_compile=True, autograph=False)().numpy()
+
+
+def _claim(log_dir: Path, config: Config) -> None:
+    """Writes config.json, or checks that the one found is the same."""
+    path = log_dir / "config.json"
+    if path.exists():
+        different = config.differences(Config.from_json(path))
+        if different:
+            raise ConfigError(
+                f"--log_dir={log_dir}: holds a run with another configuration "
+                f"({'; '.join(different)}); accepted is the same one, or another folder"
+            )
+        return
+    log_dir.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, config.to_json())
+
+
+def _evaluator(config: Config, model: DVAE, num_images: int) -> Evaluator:
+    return Evaluator(
+        model,
+        config.eval_samples,
+        config.num_temperatures,
+        config.prior_temperatures,
+        num_images,
+        config.seed,
+    )
+
+
+def _metrics(result: Evaluation, trainer: Trainer, config: Config) -> dict[str, float]:
+    fields = dataclasses.asdict(result)
+    renamed = {name: fields.pop(name) for name in ("nll", "nll_stderr", "neg_elbo", "ess")}
+    seconds = {"evaluation_seconds": fields.pop("seconds")}
+    del fields["images_per_second"]
+    return {
+        **{f"test_{name}": value for name, value in renamed.items()},
+        **fields,
+        **seconds,
+        "valid_nll": trainer.best_nll,
+        "steps": config.num_steps,
+        "seconds": trainer.seconds,
+    }

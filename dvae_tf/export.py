@@ -1,0 +1,137 @@
+"""The SavedModel: what leaves the project, and how it is read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from dvae_tf import generation
+from dvae_tf.evaluation.likelihood import likelihood
+from dvae_tf.model import DVAE
+from sampler import ais, seeds
+from sampler.rbm import RBM
+
+FORMAT = 1
+"""Version of the export's layout; `ExportedModel` reads this one."""
+
+
+class ExportError(ValueError):
+    """One clear line: the folder, what was found, what is accepted."""
+
+
+class _Export(tf.Module):
+    """The signatures over a model's variables; log Z_theta is stored as measured."""
+
+    def __init__(self, model: DVAE, log_z_prior: float, num_temperatures: int, image_shape: tuple):
+        super().__init__()
+        self.model = model
+        self.format = tf.constant(FORMAT)
+        self.image_shape = tf.constant(image_shape, tf.int32)
+        self.log_z_prior = tf.constant(log_z_prior, tf.float64)
+        self.betas = tf.constant(ais.linear_schedule(num_temperatures))
+
+    def encode(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.model.encode(x)._asdict()
+
+    def decode(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
+        z1, z2 = tf.split(z, 2, axis=-1)
+        return {"logits": self.model.decode(z1, z2)}
+
+    def prior(self) -> dict[str, tf.Tensor]:
+        return self.model.prior_rbm()._asdict()
+
+    def reconstruct(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"images": generation.reconstruct(self.model, x, seeds.make_seed(0))}
+
+    def sample(self, num_samples: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = generation.sample_images(self.model, num_samples, _seed(seed))
+        return {"images": images}
+
+    def log_likelihood(
+        self, x: tf.Tensor, num_samples: tf.Tensor, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        result = likelihood(self.model, x, num_samples, self.betas, _seed(seed))
+        return {"log_likelihood": result.log_marginal - self.log_z_prior}
+
+
+def _seed(seed: tf.Tensor) -> tf.Tensor:
+    return seeds.fold_in(seeds.make_seed(0), seed)
+
+
+def export(
+    model: DVAE,
+    directory: Path,
+    log_z_prior: float,
+    num_temperatures: int,
+    image_shape: tuple[int, int],
+) -> None:
+    """Writes a SavedModel with these signatures (all tensors by name, pixels flat, D of them):
+
+      encode: x [B, D] -> b1 [B, n1], b2 [B, n2], w [B, n1, n2], the posterior's RBM
+      decode: z [B, n1 + n2] -> logits [B, D]
+      reconstruct: x [B, D] -> images [B, D], pixels' probabilities from one posterior sample
+      sample: num_samples, seed (int32 scalars) -> images [num_samples, D], pixels' probabilities
+      log_likelihood: x [B, D], num_samples, seed -> log_likelihood [B], float64, nats
+      prior: -> b1 [n1], b2 [n2], w [n1, n2]
+
+    Args:
+      log_z_prior: the estimate of log Z_theta that `log_likelihood` subtracts.
+      num_temperatures: of the annealing of posteriors in `log_likelihood`.
+    """
+    module = _Export(model, log_z_prior, num_temperatures, image_shape)
+    num_latents = model.prior.b1.shape[0] + model.prior.b2.shape[0]
+    x = tf.TensorSpec([None, model.pixel_mean.shape[0]], tf.float32, "x")
+    z = tf.TensorSpec([None, num_latents], tf.float32, "z")
+    num_samples = tf.TensorSpec([], tf.int32, "num_samples")
+    seed = tf.TensorSpec([], tf.int32, "seed")
+    inputs = {
+        "encode": [x],
+        "decode": [z],
+        "prior": [],
+        "reconstruct": [x],
+        "sample": [num_samples, seed],
+        "log_likelihood": [x, num_samples, seed],
+    }
+    signatures = {
+        name: tf.function(getattr(module, name), autograph=False).get_concrete_function(*specs)
+        for name, specs in inputs.items()
+    }
+    tf.saved_model.save(module, str(directory), signatures=signatures)
+
+
+class ExportedModel:
+    """A loaded export, with the methods that an evaluation asks of a model.
+
+    Raises:
+      ExportError: the folder is no SavedModel, or not one of this project's.
+    """
+
+    def __init__(self, directory: Path):
+        try:
+            self._loaded = tf.saved_model.load(str(directory))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise ExportError(f"{directory}: not a readable SavedModel ({reason})") from None
+        self._signatures = self._loaded.signatures
+        missing = {"encode", "decode", "prior"} - set(self._signatures)
+        if missing:
+            raise ExportError(
+                f"{directory}: found signatures {sorted(self._signatures)}, accepted is an export "
+                f"of this program (no {', '.join(sorted(missing))})"
+            )
+        self.num_pixels = self._signatures["encode"].structured_input_signature[1]["x"].shape[1]
+
+    def encode(self, x: tf.Tensor) -> RBM:
+        """The posteriors of images [B, D]."""
+        return RBM(**self._signatures["encode"](x=x))
+
+    def decode(self, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
+        """Pixels' logits [..., D]."""
+        z = tf.concat([z1, z2], -1)
+        logits = self._signatures["decode"](z=tf.reshape(z, [-1, z.shape[-1]]))["logits"]
+        return tf.reshape(logits, tf.concat([tf.shape(z)[:-1], tf.shape(logits)[-1:]], 0))
+
+    def prior_rbm(self) -> RBM:
+        """The prior."""
+        return RBM(**self._signatures["prior"]())

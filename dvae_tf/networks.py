@@ -1,0 +1,41 @@
+"""The encoder's trunk and the decoder: fully connected, batch norm before tanh, as in the paper."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import keras
+
+
+def batch_norm(**kwargs: object) -> keras.layers.BatchNormalization:
+    """Batch norm with the paper's settings."""
+    return keras.layers.BatchNormalization(momentum=0.99, epsilon=1e-2, **kwargs)
+
+
+def dense(units: int, use_bias: bool, name: str, seed: int) -> keras.layers.Dense:
+    """A linear layer with He's truncated-normal initial kernel (fan-in, scale 2).
+
+    The kernel is a function of the run's seed and the layer's name.
+    """
+    kernel = keras.initializers.HeNormal(seed=zlib.crc32(f"{seed} {name}".encode()))
+    return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=kernel, name=name)
+
+
+def trunk(hidden: Sequence[int], name: str, seed: int) -> keras.Sequential:
+    """Layers of dense (without bias), batch norm, tanh: [B, inputs] -> [B, hidden[-1]]."""
+    layers: list[keras.Layer] = []
+    for i, units in enumerate(hidden):
+        layers += [
+            dense(units, use_bias=False, name=f"{name}_dense_{i}", seed=seed),
+            batch_norm(name=f"batch_norm_{i}"),
+            keras.layers.Activation("tanh", name=f"tanh_{i}"),
+        ]
+    return keras.Sequential(layers, name=name)
+
+
+def decoder(hidden: Sequence[int], outputs: int, seed: int) -> keras.Sequential:
+    """A trunk and a linear layer: [B, n1 + n2] -> pixels' logits [B, outputs]."""
+    network = trunk(hidden, "decoder", seed)
+    network.add(dense(outputs, use_bias=True, name="logits", seed=seed))
+    return network

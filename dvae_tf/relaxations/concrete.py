@@ -1,0 +1,19 @@
+"""The Concrete (Gumbel-softmax) relaxation (Maddison et al. 2016; Jang et al. 2016)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+_MARGIN = 1e-5
+
+
+def concrete(logits: tf.Tensor, rho: tf.Tensor, sharpness: float) -> tf.Tensor:
+    """zeta = sigmoid(sharpness (logits + logit(rho))), the temperature being 1 / sharpness.
+
+    Args:
+      logits: of the binary units.
+      rho: uniform numbers in (0, 1), of the same shape; clipped to [1e-5, 1 - 1e-5].
+      sharpness: inverse temperature.
+    """
+    rho = tf.clip_by_value(rho, _MARGIN, 1 - _MARGIN)
+    return tf.sigmoid(sharpness * (logits + tf.math.log(rho) - tf.math.log1p(-rho)))

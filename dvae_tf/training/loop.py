@@ -1,0 +1,148 @@
+"""The training loop: batches, progress, summaries, validation, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tqdm import tqdm
+
+from dvae_tf.config import Config, ConfigError
+from dvae_tf.data import Dataset
+from dvae_tf.evaluation.evaluate import Evaluator
+from dvae_tf.model import DVAE
+from dvae_tf.training.checkpoints import Checkpoints
+from dvae_tf.training.state import State
+from dvae_tf.training.step import TrainStep
+from dvae_tf.training.summaries import Summaries
+
+SCALARS_EVERY = 100
+PICTURES_PER_RUN = 50
+
+
+class TrainingError(RuntimeError):
+    """The run cannot go on; one clear line."""
+
+
+def batch_indices(num_images: int, batch_size: int, seed: int, step: int) -> np.ndarray:
+    """Training images of a step, int32 [batch_size]: each epoch is a new permutation.
+
+    A function of its arguments alone, so that a resumed run sees the batches it would have seen. An
+    epoch's last images that do not fill a batch are left out of it.
+    """
+    epoch, batch = divmod(step, num_images // batch_size)
+    order = np.random.default_rng([seed, epoch]).permutation(num_images).astype(np.int32)
+    return order[batch * batch_size : (batch + 1) * batch_size]
+
+
+class Trainer:
+    """A run: a model, its state, and everything that watches it.
+
+    Args:
+      config: the configuration.
+      dataset: the images.
+      log_dir: the run's folder; a checkpoint in it is gone on from.
+    """
+
+    def __init__(self, config: Config, dataset: Dataset, log_dir: Path):
+        if config.batch_size > len(dataset.train):
+            raise ConfigError(
+                f"--batch_size: found {config.batch_size}, accepted is at most the "
+                f"{len(dataset.train)} training images of {dataset.name}"
+            )
+        self.config, self.dataset = config, dataset
+        self.model = DVAE(config, dataset.train_mean, seed=config.seed)
+        self.state = State(config, self.model, len(dataset.train))
+        self.step_fn = TrainStep(config, self.model, self.state, tf.constant(dataset.train))
+        self.checkpoints = Checkpoints(log_dir, self.model, self.step_fn.optimizer, self.state)
+        self.summaries = Summaries(log_dir, dataset.image_shape)
+        self.validate = Evaluator(
+            self.model,
+            min(config.valid_samples, config.eval_samples),
+            config.num_temperatures,
+            config.prior_temperatures,
+            len(dataset.valid),
+            config.seed,
+        )
+        self.first_step = self.checkpoints.restore()
+        self._seconds = float(self.checkpoints.seconds)
+        self._resampled = 0.0
+
+    def run(self) -> None:
+        """Trains to `num_steps`, then leaves the best validated model in `model`.
+
+        Raises:
+          TrainingError: the objective is not a number.
+          KeyboardInterrupt: on Ctrl-C, after a checkpoint is saved.
+        """
+        try:
+            self._train()
+        except KeyboardInterrupt:
+            logging.warning("Interrupted; saved %s", self._save())
+            raise
+        finally:
+            self.summaries.close()
+        best_step = self.checkpoints.restore_best()
+        logging.info("Best validation NLL %.2f at step %d", self.best_nll, best_step)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds spent on training steps, over all sessions of the run."""
+        return self._seconds
+
+    @property
+    def best_nll(self) -> float:
+        """The lowest validation NLL so far."""
+        return float(self.checkpoints.best_nll)
+
+    def _train(self) -> None:
+        last = self.config.num_steps
+        with tqdm(total=last, initial=self.first_step, desc="training", unit="step") as bar:
+            for step in range(self.first_step + 1, last + 1):
+                started = time.perf_counter()
+                objective = self._step(step)
+                self._seconds += time.perf_counter() - started
+                bar.set_postfix(objective=f"{objective:.1f}", refresh=False)
+                bar.update()
+                if step % self.config.checkpoint_every == 0 and step < last:
+                    self._save()
+                if step % self.config.eval_every == 0 or step == last:
+                    self._validate(step)
+
+    def _step(self, step: int) -> float:
+        config = self.config
+        detailed = step % SCALARS_EVERY == 0 or step == 1
+        images = batch_indices(len(self.dataset.train), config.batch_size, config.seed, step - 1)
+        info = self.step_fn(tf.constant(images), tf.constant(detailed))
+        objective = float(info["train/objective"])
+        if not math.isfinite(objective):
+            raise TrainingError(
+                f"the objective is {objective} at step {step}: lower --learning_rate (found "
+                f"{config.learning_rate}); last good checkpoint: {self.checkpoints.latest or 'none'}"
+            )
+        logits = info.pop("logits")
+        self._resampled += float(info["prior/resampled"])
+        if detailed:
+            info["prior/resampled"] = self._resampled / SCALARS_EVERY
+            self._resampled = 0.0
+            self.summaries.scalars(info, step)
+        if step == 1 or step % max(1, config.num_steps // PICTURES_PER_RUN) == 0:
+            population, _ = self.state.read()
+            x = self.dataset.train[images]
+            self.summaries.details(self.model, population, x, logits.numpy(), step)
+        return objective
+
+    def _validate(self, step: int) -> None:
+        result = self.validate(self.dataset.valid, "validation images")
+        self.summaries.evaluation(result, step)
+        logging.info("Step %d: validation NLL %.2f ± %.2f", step, result.nll, result.nll_stderr)
+        self.checkpoints.offer(result.nll)
+        self._save()
+
+    def _save(self) -> str:
+        self.checkpoints.seconds.assign(self._seconds)
+        return self.checkpoints.save()

@@ -1,0 +1,48 @@
+"""What a run carries from step to step, all of it in the checkpoint."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from dvae_tf.config import Config
+from dvae_tf.model import DVAE
+from sampler import population_annealing, seeds
+from sampler.population_annealing import Population
+from sampler.rbm import RBM
+
+
+class State(tf.Module):
+    """Step, chains of the training images, and the prior's population with its parameters.
+
+    Attributes:
+      step: steps done, int64.
+      chains: the second side of each training image's chain, uint8, [N, n2]: a byte a unit.
+      population: `Population` of variables; samples of `theta`.
+      theta: `RBM` of variables, the prior's parameters that the population was last swept at.
+    """
+
+    def __init__(self, config: Config, model: DVAE, num_images: int):
+        super().__init__()
+        seed = seeds.fold_in(seeds.make_seed(config.seed), 0)
+        theta = model.prior.rbm()
+        n2 = config.num_latents // 2
+        units = seeds.uniform(seeds.fold_in(seed, 1), [num_images, n2]) < 0.5
+        population = population_annealing.start(
+            theta, config.prior_chains, seeds.fold_in(seed, 2)
+        )
+        self.step = tf.Variable(0, dtype=tf.int64, name="step")
+        self.chains = tf.Variable(tf.cast(units, tf.uint8), name="chains")
+        self.population = Population(*(tf.Variable(t) for t in population))
+        self.theta = RBM(*(tf.Variable(t) for t in theta))
+
+    def read(self) -> tuple[Population, RBM]:
+        """The population and its parameters as values."""
+        return (
+            Population(*(v.read_value() for v in self.population)),
+            RBM(*(v.read_value() for v in self.theta)),
+        )
+
+    def write(self, population: Population, theta: RBM) -> None:
+        """Stores a population and the parameters that it samples."""
+        for variable, value in zip([*self.population, *self.theta], [*population, *theta]):
+            variable.assign(value)

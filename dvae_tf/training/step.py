@@ -1,0 +1,122 @@
+"""One training step: prior update, objective, gradient, Adam."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from dvae_tf.config import Config
+from dvae_tf.model import DVAE
+from dvae_tf.objectives import OBJECTIVES
+from dvae_tf.training.state import State
+from sampler import pcd, population_annealing, seeds
+
+PRIOR_SAMPLERS = {"pa": population_annealing.update, "pcd": pcd.update}
+
+
+def learning_rate(config: Config) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The paper's schedule: the base rate, times 1/10, 1, 1/3, 1/10, 1/33 over the run."""
+    boundaries = [round(config.num_steps * part) for part in (0.02, 0.6, 0.75, 0.95)]
+    rates = [config.learning_rate * factor for factor in (0.1, 1, 1 / 3, 0.1, 1 / 33)]
+    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+
+
+class TrainStep:
+    """A compiled step over (model, optimizer, state).
+
+    Args:
+      images: the training images, [N, D]; uint8 in {0, 1}, or float32 probabilities, of which each
+        batch is binarised anew.
+    """
+
+    def __init__(self, config: Config, model: DVAE, state: State, images: tf.Tensor):
+        self.config, self.model, self.state = config, model, state
+        self.images = images
+        self.optimizer = keras.optimizers.Adam(learning_rate(config), epsilon=1e-3)
+        self.optimizer.build(model.trainable_variables)
+        self.objective = OBJECTIVES["elbo"]
+        self.seed = seeds.fold_in(seeds.make_seed(config.seed), 1)
+        self.decayed = [_is_decayed(v) for v in model.trainable_variables]
+
+    @tf.function(autograph=False)
+    def __call__(self, indices: tf.Tensor, detailed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Trains on the images `indices` [B]; returns scalars by name, and `logits` [B, D].
+
+        Args:
+          indices: int32, [B].
+          detailed: whether the costlier scalars (gradient norm, mean |W|) are wanted; 0 otherwise.
+        """
+        x, chains = tf.gather(self.images, indices), tf.gather(self.state.chains, indices)
+        chains, info = self._compiled(x, chains, detailed)
+        self.state.chains.scatter_update(tf.IndexedSlices(chains, indices))
+        return info
+
+    @tf.function(autograph=False, jit_compile=True)
+    def _compiled(self, x: tf.Tensor, chains: tf.Tensor, detailed: tf.Tensor) -> tuple:
+        config, model = self.config, self.model
+        step = self.state.step.read_value()
+        seed = seeds.fold_in(self.seed, step)
+        kl_weight = self._kl_weight(step)
+        population, prior_info = self._update_prior(seeds.fold_in(seed, 0))
+        x = self._binarise(x, seeds.fold_in(seed, 1))
+        states = tf.cast(chains, tf.float32)[:, None, :]
+
+        with tf.GradientTape() as tape:
+            objective, terms = self.objective(
+                model, x, states, population, kl_weight, seeds.fold_in(seed, 2)
+            )
+            loss = -objective
+        variables = model.trainable_variables
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        # the gradient of weight_decay / 2 ||v||^2, which the paper adds to the loss
+        gradients = [
+            g + config.weight_decay * v if decayed else g
+            for g, v, decayed in zip(gradients, variables, self.decayed)
+        ]
+        norm, coupling = tf.cond(
+            detailed,
+            lambda: (tf.linalg.global_norm(gradients), terms.phi.mean_abs_coupling()),
+            lambda: (0.0, 0.0),
+        )
+        info = {
+            "train/objective": objective,
+            "train/log_likelihood": terms.log_likelihood,
+            "train/prior_energy": terms.prior_energy,
+            "train/posterior_energy": terms.posterior_energy,
+            "train/kl_weight": kl_weight,
+            "train/learning_rate": self.optimizer.learning_rate,
+            "train/gradient_norm": norm,
+            "posterior/fraction_inside": terms.inside,
+            "posterior/mean_abs_coupling": coupling,
+            "prior/mean_abs_coupling": model.prior.rbm().mean_abs_coupling(),
+            "prior/ess": prior_info.ess,
+            "prior/resampled": prior_info.resampled,
+            "prior/survivors": prior_info.survivors,
+            "prior/log_z_annealed": tf.cast(prior_info.log_z, tf.float32),
+            "logits": terms.logits,
+        }
+        self.optimizer.apply(gradients, variables)
+        self.state.step.assign_add(1)
+        return tf.cast(terms.chains[:, 0], tf.uint8), info
+
+    def _kl_weight(self, step: tf.Tensor) -> tf.Tensor:
+        """lambda: from 0 to 1, linearly over the first `kl_warmup` of the run."""
+        length = max(self.config.kl_warmup * self.config.num_steps, 1.0)
+        return tf.minimum(tf.cast(step, tf.float32) / length, 1.0)
+
+    def _update_prior(self, seed: tf.Tensor) -> tuple:
+        population, old = self.state.read()
+        theta = self.model.prior.rbm()
+        update = PRIOR_SAMPLERS[self.config.prior_sampler]
+        population, info = update(old, theta, population, seed, self.config.prior_sweeps)
+        self.state.write(population, theta)
+        return population, info
+
+    def _binarise(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        if self.images.dtype == tf.uint8:
+            return tf.cast(x, tf.float32)
+        return tf.cast(seeds.uniform(seed, x.shape.as_list()) < x, tf.float32)
+
+
+def _is_decayed(variable: keras.Variable) -> bool:
+    return variable.name in ("kernel", "gamma") or variable.path.endswith("prior/w")

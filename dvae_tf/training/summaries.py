@@ -1,0 +1,77 @@
+"""What TensorBoard shows of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from dvae_tf import pictures
+from dvae_tf.evaluation.evaluate import Evaluation
+from dvae_tf.model import DVAE
+from sampler.population_annealing import Population
+
+_COLUMNS = 8
+_IMAGES = 64
+
+
+class Summaries:
+    """Writes scalars, histograms and pictures to event files in `log_dir`.
+
+    Args:
+      log_dir: the run's folder.
+      image_shape: (height, width).
+    """
+
+    def __init__(self, log_dir: Path, image_shape: tuple[int, int]):
+        self.image_shape = image_shape
+        self._writer = tf.summary.create_file_writer(str(log_dir))
+
+    def scalars(self, values: dict[str, float], step: int) -> None:
+        """Scalars by name, '<group>/<name>'."""
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+
+    def evaluation(self, result: Evaluation, step: int) -> None:
+        """The validation's numbers."""
+        self.scalars(
+            {
+                "valid/nll": result.nll,
+                "valid/neg_elbo": result.neg_elbo,
+                "valid/importance_ess": result.ess,
+                "prior/log_z": result.log_z_prior,
+                "prior/log_z_gap": result.log_z_prior_upper - result.log_z_prior_lower,
+            },
+            step,
+        )
+
+    def details(
+        self, model: DVAE, population: Population, x: np.ndarray, logits: np.ndarray, step: int
+    ) -> None:
+        """Histograms of the prior's parameters; pictures of samples and reconstructions.
+
+        Args:
+          population: the training's samples of the prior.
+          x: images [B, D] of the step's batch, and `logits` [B, D] of their reconstructions.
+        """
+        samples = tf.sigmoid(model.decode(population.z1[:_IMAGES], population.z2[:_IMAGES]))
+        count = min(len(x), _IMAGES) // _COLUMNS * _COLUMNS
+        reconstructed = tf.sigmoid(logits[:count]).numpy()
+        with self._writer.as_default(step=step):
+            for name, value in model.prior_rbm()._asdict().items():
+                tf.summary.histogram(f"prior/{name}", value)
+            self._picture("samples", pictures.grid(samples.numpy(), self.image_shape, _COLUMNS))
+            if count:
+                table = pictures.reconstruction_grid(
+                    x[:count].astype(np.float32), reconstructed, self.image_shape, _COLUMNS
+                )
+                self._picture("reconstructions", table)
+
+    def close(self) -> None:
+        """Flushes and closes the event file."""
+        self._writer.close()
+
+    def _picture(self, name: str, picture: np.ndarray) -> None:
+        tf.summary.image(name, picture[None, ..., None])

@@ -1,0 +1,64 @@
+"""Trains, evaluates and exports a DVAE## (discrete VAE with RBM prior and RBM posterior).
+
+  python run_dvae.py                                        the embedded digits, in minutes
+  python run_dvae.py --dataset=binarized_mnist --log_dir=runs/mnist
+
+The same command goes on with an interrupted run. A flag that is not given takes the dataset's own
+default, or the paper's; the resolved configuration is printed and saved as config.json.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags, logging
+
+from dvae_tf import cli
+
+cli.prepare()
+logging.set_verbosity(logging.INFO)
+
+flags.DEFINE_string("dataset", "digits", "digits, binarized_mnist, omniglot, or a path to an .npz")
+flags.DEFINE_string("data_dir", "data", "folder of the datasets' files; missing ones go there")
+# absl's logging has a flag of this name, for its own files, which this program does not write
+flags.DEFINE_string("log_dir", None, "folder of the run (runs/<dataset>)", allow_override=True)
+flags.DEFINE_enum("posterior", None, ["undirected"], "q(z|x): an RBM")
+flags.DEFINE_enum("relaxation", None, ["pwl", "concrete", "pwl_stop_slope"], "of binary units")
+flags.DEFINE_float("sharpness", None, "of the relaxation (pwl: 4, omniglot 3; concrete: 10)")
+flags.DEFINE_integer("num_latents", None, "latent units in all; 200 means 100+100")
+flags.DEFINE_float("coupling_scale", None, "of the posterior's couplings; 0: independent units")
+flags.DEFINE_integer("posterior_sweeps", None, "s, hard Gibbs sweeps of each image's chain")
+flags.DEFINE_integer("relaxed_sweeps", None, "t, relaxed sweeps that carry the gradient")
+flags.DEFINE_enum("prior_sampler", None, ["pa", "pcd"], "population annealing or plain chains")
+flags.DEFINE_integer("prior_chains", None, "samples of the prior")
+flags.DEFINE_integer("prior_sweeps", None, "Gibbs sweeps of the prior's samples per step")
+flags.DEFINE_integer("num_steps", None, "training steps; schedules are fractions of it")
+flags.DEFINE_integer("batch_size", None, "images per step")
+flags.DEFINE_float("learning_rate", None, "base rate of Adam; the paper's schedule scales it")
+flags.DEFINE_float("kl_warmup", None, "fraction of the run over which the KL weight rises to 1")
+flags.DEFINE_float("weight_decay", None, "L2 penalty on kernels, batch-norm scales, prior couplings")
+flags.DEFINE_integer("seed", None, "of everything random")
+flags.DEFINE_integer("eval_every", None, "steps between validations; the best model is tested")
+flags.DEFINE_integer("valid_samples", None, "importance samples per image in a validation")
+flags.DEFINE_integer("eval_samples", None, "importance samples per image in the final test")
+flags.DEFINE_integer("num_temperatures", None, "AIS temperatures of each posterior")
+flags.DEFINE_integer("prior_temperatures", None, "AIS temperatures of the prior, each way")
+flags.DEFINE_integer("checkpoint_every", None, "steps between checkpoints")
+FLAGS = flags.FLAGS
+
+
+def main(argv: list[str]) -> None:
+    """Flags to configuration, one call, and where to look."""
+    del argv
+    from dvae_tf import config, experiment
+
+    given = {name: FLAGS[name].value for name in config.FIELDS}
+    settings = config.resolve(**given)
+    log_dir = Path(FLAGS.log_dir or f"runs/{Path(settings.dataset).stem}")
+    print(settings.to_json(), end="", flush=True)
+    metrics = experiment.run(settings, Path(FLAGS.data_dir), log_dir)
+    print(experiment.report(metrics, log_dir))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,78 @@
+"""The path of RBMs that annealing follows, from independent units to the target."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from sampler import gibbs, seeds
+from sampler.rbm import RBM
+
+
+class Path(NamedTuple):
+    """RBMs with biases base + beta (b - base) and couplings beta W, for beta in [0, 1].
+
+    At beta = 0 the units are independent, so that exact samples and log Z are at hand; at beta = 1
+    stands the target. A base equal to the target's biases leaves them alone and anneals the
+    couplings only: short work for posteriors, whose biases are strong.
+
+    Attributes:
+      rbm: the target, any batch shape.
+      base1, base2: the base's biases, [..., n1] and [..., n2].
+    """
+
+    rbm: RBM
+    base1: tf.Tensor
+    base2: tf.Tensor
+
+    def log_z_base(self) -> tf.Tensor:
+        """log Z at beta = 0, float64, [...]."""
+        base = tf.concat([self.base1, self.base2], -1)
+        return tf.reduce_sum(tf.nn.softplus(tf.cast(base, tf.float64)), -1)
+
+    def sample_base(self, num_chains: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Exact samples z1 at beta = 0, [..., num_chains, n1]."""
+        logits = self.base1[..., None, :]
+        shape = tf.concat([tf.shape(logits)[:-2], [num_chains], tf.shape(logits)[-1:]], 0)
+        return gibbs.bernoulli(tf.broadcast_to(logits, shape), seed)
+
+    def rbm_at(self, beta: tf.Tensor) -> RBM:
+        """The RBM at inverse temperature `beta` (a scalar)."""
+        return self.rbm.tempered(beta, self.base1, self.base2)
+
+    def logits1(self, z2: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        """Logits of p_beta(z1 = 1 | z2), [..., C, n1]."""
+        bias = self.base1 + beta * (self.rbm.b1 - self.base1)
+        return bias[..., None, :] + beta * self.rbm.coupling1(z2)
+
+    def logits2(self, z1: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        """Logits of p_beta(z2 = 1 | z1), [..., C, n2]."""
+        bias = self.base2 + beta * (self.rbm.b2 - self.base2)
+        return bias[..., None, :] + beta * self.rbm.coupling2(z1)
+
+    def log_weight(self, z1: tf.Tensor, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
+        """log of the ratio of unnormalised p(z1) at the two temperatures, float64, [..., C].
+
+        The second side is summed out: log p*(z1) = b1'z1 + sum softplus(b2 + W'z1). The softplus
+        terms are subtracted unit by unit, before the sum, which keeps small steps accurate.
+        """
+        bias = tf.reduce_sum((self.rbm.b1 - self.base1)[..., None, :] * z1, -1)
+        change = tf.nn.softplus(self.logits2(z1, new_beta)) - tf.nn.softplus(self.logits2(z1, beta))
+        step = (new_beta - beta) * bias + tf.reduce_sum(change, -1)
+        return tf.cast(step, tf.float64)
+
+    def sweep(self, z1: tf.Tensor, beta: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """A Gibbs sweep z2 ~ p(z2 | z1), z1 ~ p(z1 | z2): reversible with respect to p(z1)."""
+        z2 = gibbs.bernoulli(self.logits2(z1, beta), seeds.fold_in(seed, 2))
+        return gibbs.bernoulli(self.logits1(z2, beta), seeds.fold_in(seed, 1))
+
+
+def from_biases(rbm: RBM) -> Path:
+    """The path from the RBM's own biases: only the couplings are annealed."""
+    return Path(rbm, rbm.b1, rbm.b2)
+
+
+def from_uniform(rbm: RBM) -> Path:
+    """The path from the uniform distribution over all states."""
+    return Path(rbm, tf.zeros_like(rbm.b1), tf.zeros_like(rbm.b2))

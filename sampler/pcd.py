@@ -1,0 +1,22 @@
+"""Persistent contrastive divergence (Tieleman 2008): chains that follow a slowly changing RBM."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from sampler import gibbs
+from sampler.population_annealing import Info, Population
+from sampler.rbm import RBM
+
+
+def update(
+    old: RBM, new: RBM, population: Population, seed: tf.Tensor, num_sweeps: int
+) -> tuple[Population, Info]:
+    """`num_sweeps` sweeps at `new`, weights untouched; the interface of population annealing's.
+
+    Persistent chains say nothing about log Z: `Info.log_z` is NaN.
+    """
+    z1, z2 = gibbs.run(new, population.z2, num_sweeps, seed)
+    one = tf.constant(1.0)
+    info = Info(one, tf.zeros_like(one), one, tf.constant(float("nan"), tf.float64))
+    return population._replace(z1=z1, z2=z2), info

@@ -1,0 +1,67 @@
+"""The restricted Boltzmann machine as a value."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class RBM(NamedTuple):
+    r"""A batch of restricted Boltzmann machines over binary units z1, z2 in {0, 1}.
+
+    E(z1, z2) = -(b1'z1 + b2'z2 + z1'W z2),   p(z1, z2) = exp(-E(z1, z2)) / Z.
+
+    States have an axis of chains just before the units: z1 is [..., C, n1] and z2 is [..., C, n2],
+    with the RBM's batch dimensions in front (a prior has none, a mini-batch of posteriors one).
+    Nothing outside this file reads `w`, so that a value with other couplings can stand in.
+
+    Attributes:
+      b1: biases of the first side, [..., n1].
+      b2: biases of the second side, [..., n2].
+      w: couplings, [..., n1, n2].
+    """
+
+    b1: tf.Tensor
+    b2: tf.Tensor
+    w: tf.Tensor
+
+    def coupling1(self, z2: tf.Tensor) -> tf.Tensor:
+        """W z2, the couplings' part of the first side's logits, [..., C, n1]."""
+        return tf.matmul(z2, self.w, transpose_b=True)
+
+    def coupling2(self, z1: tf.Tensor) -> tf.Tensor:
+        """W'z1, the couplings' part of the second side's logits, [..., C, n2]."""
+        return tf.matmul(z1, self.w)
+
+    def logits1(self, z2: tf.Tensor) -> tf.Tensor:
+        """Logits of p(z1 = 1 | z2), [..., C, n1]."""
+        return self.b1[..., None, :] + self.coupling1(z2)
+
+    def logits2(self, z1: tf.Tensor) -> tf.Tensor:
+        """Logits of p(z2 = 1 | z1), [..., C, n2]."""
+        return self.b2[..., None, :] + self.coupling2(z1)
+
+    def energy(self, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
+        """E(z1, z2), [..., C]; linear in the parameters and, given one side, in the other."""
+        field1 = tf.reduce_sum(self.b1[..., None, :] * z1, -1)
+        return -(field1 + tf.reduce_sum(self.logits2(z1) * z2, -1))
+
+    def energy_change(self, new: RBM, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
+        """E_new - E_self at (z1, z2), [..., C], from the parameters' differences.
+
+        Subtracting two energies of order 100 would lose the small change between two steps.
+        """
+        return RBM(new.b1 - self.b1, new.b2 - self.b2, new.w - self.w).energy(z1, z2)
+
+    def tempered(self, beta: tf.Tensor, base1: tf.Tensor, base2: tf.Tensor) -> RBM:
+        """Couplings beta W and biases base + beta (b - base), for a scalar `beta` in [0, 1]."""
+        return RBM(base1 + beta * (self.b1 - base1), base2 + beta * (self.b2 - base2), beta * self.w)
+
+    def mean_abs_coupling(self) -> tf.Tensor:
+        """mean |W| over units and batch, a scalar."""
+        return tf.reduce_mean(abs(self.w))
+
+    def copies(self, count: int) -> RBM:
+        """`count` equal RBMs along a new leading batch axis."""
+        return RBM(*(tf.tile(t[None], [count] + [1] * t.shape.rank) for t in self))
