@@ -1,0 +1,37 @@
+"""Datasets by name. To add one, write a file with a `load(data_dir)` and enter it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dvae_tf.data import arrays, binarized_mnist, digits, omniglot
+from dvae_tf.data.dataset import DataError, Dataset
+
+__all__ = ["DATASETS", "DataError", "Dataset", "load"]
+
+DATASETS: dict[str, Callable[[Path], Dataset]] = {
+    "digits": digits.load,
+    "binarized_mnist": binarized_mnist.load,
+    "omniglot": omniglot.load,
+}
+
+
+def load(name: str, data_dir: str | Path) -> Dataset:
+    """Loads a dataset.
+
+    Args:
+      name: a name in DATASETS, or a path ending in .npz (see `arrays.load`).
+      data_dir: folder of the registered datasets' files; missing files are downloaded into it.
+
+    Raises:
+      DataError: the name is unknown, or the files cannot be found, downloaded or used.
+    """
+    if name in DATASETS:
+        return DATASETS[name](Path(data_dir).expanduser())
+    if name.lower().endswith(".npz"):
+        return arrays.load(Path(name).expanduser())
+    raise DataError(
+        f"--dataset={name}: no such dataset; "
+        f"accepted: {', '.join(DATASETS)}, or a path to an .npz file"
+    )

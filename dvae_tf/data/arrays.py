@@ -1,0 +1,87 @@
+"""Images of one's own, from an .npz file."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from dvae_tf.data import reading
+from dvae_tf.data.dataset import SPLITS, DataError, Dataset, binarise, random_state
+
+HELD_OUT = 0.1
+"""Fraction of the train images that becomes each missing split."""
+
+
+def load(path: Path) -> Dataset:
+    """Reads the arrays `train`, `valid` and `test` of an .npz file, each [N, D] or [N, H, W].
+
+    Values are bool, integers or floats in [0, 1]. If all are 0 or 1, the dataset is binary;
+    otherwise it is `stochastic`: train is float32, and valid and test are binarised once, with
+    fixed seeds. If `valid` or `test` is missing, a tenth of the train images, chosen with a fixed
+    seed, takes its place and leaves the train split. Images [N, D] are taken for squares where D
+    is a square, and for a single row of pixels where it is not.
+
+    Raises:
+      DataError: the file cannot be read, has no `train`, the splits' images differ in shape, or
+        an array is empty, not numeric, or not within [0, 1].
+    """
+    arrays = reading.read_npz(path, SPLITS, required=["train"])
+    arrays = {name: reading.check_pixels(a, _where(path, name)) for name, a in arrays.items()}
+    _check_shapes(path, arrays)
+    image_shape = _image_shape(arrays["train"].shape[1:])
+    arrays = {name: array.reshape(len(array), -1) for name, array in arrays.items()}
+    arrays = _fill_in(path, arrays)
+    stochastic = not all(map(reading.is_binary, arrays.values()))
+    return Dataset(
+        name=str(path),
+        train=arrays["train"].astype(np.float32 if stochastic else np.uint8),
+        valid=binarise(arrays["valid"], seed=0),
+        test=binarise(arrays["test"], seed=1),
+        image_shape=image_shape,
+        stochastic=stochastic,
+    )
+
+
+def _where(path: Path, name: str) -> str:
+    return f"{path}: array {name!r}"
+
+
+def _check_shapes(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    expected = arrays["train"].shape[1:]
+    if len(expected) not in (1, 2):
+        raise DataError(
+            f"{_where(path, 'train')} has shape {arrays['train'].shape}; "
+            "accepted: [N, D] or [N, H, W]"
+        )
+    for name, array in arrays.items():
+        if array.shape[1:] != expected:
+            raise DataError(
+                f"{_where(path, name)} has shape {array.shape}; "
+                f"accepted: images of shape {expected} like those of 'train'"
+            )
+
+
+def _image_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(height, width) of images of shape (D,) or (H, W)."""
+    if len(shape) == 2:
+        return shape[0], shape[1]
+    side = math.isqrt(shape[0])
+    return (side, side) if side * side == shape[0] else (1, shape[0])
+
+
+def _fill_in(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays, with each missing split cut from 'train'."""
+    missing = [name for name in SPLITS if name not in arrays]
+    train = arrays["train"]
+    count = max(1, round(HELD_OUT * len(train)))
+    if len(train) <= count * len(missing):
+        raise DataError(
+            f"{_where(path, 'train')} has {len(train)} images, too few to take "
+            f"{' and '.join(missing)} from; accepted: at least {len(missing) + 1}"
+        )
+    order = random_state(0).permutation(len(train))
+    filled = {name: train[order[i * count :][:count]] for i, name in enumerate(missing)}
+    kept = np.sort(order[len(missing) * count :])
+    return {**arrays, **filled, "train": train[kept]}

@@ -1,0 +1,105 @@
+"""Statically binarised MNIST (Salakhutdinov and Murray 2008), in Larochelle's split.
+
+The bits were drawn once, by the authors, so that every paper's likelihoods are of the same images.
+"""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from dvae_tf.data import reading
+from dvae_tf.data.dataset import SPLITS, DataError, Dataset
+from dvae_tf.data.download import download
+
+# No checksum of these files is published beside them; a download is checked for its length, and
+# every value of it when it is read.
+URL = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/{filename}"
+
+PIXELS = 784
+PUBLIC_ROWS = {"train": 50_000, "valid": 10_000, "test": 10_000}
+
+
+def load(data_dir: Path) -> Dataset:
+    """Reads binarised MNIST, uint8 [N, 784]; the public files have 50000, 10000 and 10000 rows.
+
+    Takes `binarized_mnist.npz` (arrays train, valid, test) from `data_dir`, or else the public
+    `binarized_mnist_{train,valid,test}.amat` (or .amat.gz), downloading those that are missing.
+
+    Raises:
+      DataError: a file cannot be downloaded or read, or is not rows of 784 values 0 or 1.
+    """
+    archive = data_dir / "binarized_mnist.npz"
+    if archive.exists():
+        splits = _read_archive(archive)
+    else:
+        splits = {split: read_amat(_amat_path(data_dir, split)) for split in SPLITS}
+    rows = {split: len(images) for split, images in splits.items()}
+    if rows != PUBLIC_ROWS:
+        logging.warning(
+            "binarized_mnist: %s images where the public files have %s: "
+            "likelihoods are not comparable with published ones.",
+            rows,
+            PUBLIC_ROWS,
+        )
+    return Dataset("binarized_mnist", **splits, image_shape=(28, 28), stochastic=False)
+
+
+def _read_archive(path: Path) -> dict[str, np.ndarray]:
+    arrays = reading.read_npz(path, SPLITS, required=SPLITS)
+    return {split: _bits(array, f"{path}: array {split!r}") for split, array in arrays.items()}
+
+
+def _bits(array: np.ndarray, where: str) -> np.ndarray:
+    array = reading.check_pixels(array, where)
+    if array.ndim != 2 or array.shape[1] != PIXELS:
+        raise DataError(f"{where} has shape {array.shape}; accepted: (N, {PIXELS})")
+    if not reading.is_binary(array):
+        raise DataError(f"{where} has values between 0 and 1; accepted: 0 and 1 only")
+    return array.astype(np.uint8)
+
+
+def _amat_path(data_dir: Path, split: str) -> Path:
+    """The split's text file, compressed or not, downloaded if there is neither."""
+    path = data_dir / f"binarized_mnist_{split}.amat"
+    compressed = path.with_name(path.name + ".gz")
+    if compressed.exists() and not path.exists():
+        return compressed
+    if not path.exists():
+        download(URL.format(filename=path.name), path)
+    return path
+
+
+def read_amat(path: Path) -> np.ndarray:
+    """Images of a text file with 784 values 0 or 1 on each line: uint8 [N, 784].
+
+    Raises:
+      DataError: it cannot be read, is empty, or has a line of anything else (which one, and what).
+    """
+    opener = gzip.open if path.suffix == ".gz" else open
+    with reading.readable(path, "lines of text"), opener(path, "rb") as lines:
+        rows = [_row(line, path, i) for i, line in enumerate(lines, 1) if not line.isspace()]
+    if not rows:
+        raise DataError(f"{path}: empty; accepted: lines of {PIXELS} values, each 0 or 1")
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, PIXELS) - ord("0")
+
+
+def _row(line: bytes, path: Path, number: int) -> bytes:
+    """A line's 784 characters 0 or 1."""
+    line = line.rstrip()
+    # One character between values, as in the public files: no need to make a list of them.
+    row, gaps = line[::2], line[1::2]
+    if len(row) == PIXELS and gaps.isspace() and not row.translate(None, b"01"):
+        return row
+    values = line.split()
+    odd = next((value for value in values if value not in (b"0", b"1")), None)
+    if odd is None and len(values) == PIXELS:
+        return b"".join(values)
+    found = f"{len(values)} values" if odd is None else repr(odd[:20].decode("latin-1"))
+    raise DataError(
+        f"{path}, line {number}: found {found}; "
+        f"accepted: {PIXELS} values, each 0 or 1, separated by spaces"
+    )

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dvae_tf import data
+from dvae_tf.data.dataset import DataError
+
+RNG = np.random.default_rng(0)
+BITS = RNG.integers(0, 2, [30, 12], np.uint8)
+GREY = RNG.random([30, 12])
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Saves arrays as own.npz, and loads it as a dataset."""
+
+    def save_and_load(**arrays):
+        np.savez(tmp_path / "own.npz", **arrays)
+        return data.load(str(tmp_path / "own.npz"), "unused")
+
+    return save_and_load
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float16, np.float64])
+def test_binary_images(load, tmp_path, dtype):
+    bits = BITS.astype(dtype)
+    dataset = load(train=bits[:20], valid=bits[20:24], test=bits[24:])
+    assert dataset.name == str(tmp_path / "own.npz")
+    assert not dataset.stochastic
+    for images, expected in zip(
+        [dataset.train, dataset.valid, dataset.test], np.split(BITS, [20, 24]), strict=True
+    ):
+        assert images.dtype == np.uint8
+        np.testing.assert_array_equal(images, expected)
+
+
+def test_grey_images(load):
+    dataset = load(train=GREY, valid=GREY, test=GREY)
+    assert dataset.stochastic
+    assert dataset.train.dtype == np.float32
+    np.testing.assert_allclose(dataset.train, GREY, rtol=1e-6)
+    for images in (dataset.valid, dataset.test):
+        assert images.dtype == np.uint8
+        assert set(np.unique(images)) == {0, 1}
+    assert (dataset.valid != dataset.test).any()
+
+
+def test_one_grey_split_makes_the_dataset_stochastic(load):
+    dataset = load(train=BITS, valid=BITS, test=GREY)
+    assert dataset.stochastic
+    assert dataset.train.dtype == np.float32
+    np.testing.assert_array_equal(dataset.train, BITS)
+    np.testing.assert_array_equal(dataset.valid, BITS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "image_shape"),
+    [((3, 4), (3, 4)), ((4, 3), (4, 3)), ((16,), (4, 4)), ((12,), (1, 12)), ((1,), (1, 1))],
+)
+def test_image_shape(load, shape, image_shape):
+    images = np.random.default_rng(1).integers(0, 2, [30, *shape])
+    dataset = load(train=images, valid=images, test=images)
+    assert dataset.image_shape == image_shape
+    np.testing.assert_array_equal(dataset.train, images.reshape(30, -1))
+
+
+def _numbered(count: int) -> np.ndarray:
+    """Binary images that can be told apart."""
+    return (np.arange(count)[:, None] >> np.arange(8)) & 1
+
+
+def _numbers(images: np.ndarray) -> list[int]:
+    return (images.astype(int) << np.arange(8)).sum(-1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("given", "counts"),
+    [((), (160, 20, 20)), (("valid",), (180, 5, 20)), (("test",), (180, 20, 5))],
+)
+def test_missing_splits_are_cut_from_train(load, given, counts):
+    own = {name: np.ones([5, 8]) for name in given}
+    dataset = load(train=_numbered(200), **own)
+    assert (len(dataset.train), len(dataset.valid), len(dataset.test)) == counts
+    parts = [dataset.split(name) for name in ("train", "valid", "test") if name not in given]
+    assert sorted(sum(map(_numbers, parts), [])) == list(range(200))
+    # Random, since files are often sorted by class; the last or first tenth would be biased.
+    assert 40 < np.mean(_numbers(parts[1])) < 160
+
+
+def test_missing_splits_are_always_the_same(load):
+    first, again = (load(train=_numbered(200)) for _ in range(2))
+    np.testing.assert_array_equal(first.valid, again.valid)
+    np.testing.assert_array_equal(first.test, again.test)
+
+
+def test_three_images_are_enough(load):
+    dataset = load(train=_numbered(3))
+    assert sorted(_numbers(np.concatenate([dataset.train, dataset.valid, dataset.test]))) == [
+        0,
+        1,
+        2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("train", BITS * 255, "has values from 0 to 255; accepted: .*divide 8-bit pixels by 255"),
+        ("train", GREY - 0.5, "has values from -0.4.* to 0.4.*; accepted: pixels in .0, 1.$"),
+        ("train", np.where(GREY < 0.1, np.nan, GREY), "contains NaN or infinity; accepted"),
+        ("test", np.where(GREY < 0.1, np.inf, GREY), "contains NaN or infinity; accepted"),
+        ("valid", BITS[:0], r"is empty, of shape \(0, 12\); accepted"),
+        ("valid", BITS[:, :6], r"has shape \(30, 6\); accepted: images of shape \(12,\)"),
+        ("valid", BITS.reshape(30, 3, 4), r"has shape \(30, 3, 4\); accepted: images of shape"),
+        ("train", BITS[0], r"has shape \(12,\); accepted: \[N, D\] or \[N, H, W\]"),
+        ("train", BITS.reshape(30, 3, 4, 1), r"has shape \(30, 3, 4, 1\); accepted: \[N, D\]"),
+        ("train", np.array(1.0), r"has shape \(\); accepted: \[N, D\]"),
+        ("test", BITS.astype(str), "has dtype <U.*; accepted: bool, integers or floats"),
+        ("test", BITS * 1j, "has dtype complex128; accepted"),
+    ],
+)
+def test_errors_name_the_array(load, name, array, message):
+    with pytest.raises(DataError, match=f"own.npz: array '{name}' {message}") as caught:
+        load(**{"train": BITS, "valid": BITS, "test": BITS, name: array})
+    assert "\n" not in str(caught.value)
+
+
+def test_too_few_images_to_split(load):
+    with pytest.raises(DataError, match="has 2 images, too few to take valid and test from"):
+        load(train=BITS[:2])
+
+
+def test_without_train(load):
+    with pytest.raises(DataError, match="'train' is missing; found: 'test', 'x'; accepted: train"):
+        load(test=BITS, x=BITS)
+
+
+def test_objects_are_never_unpickled(load):
+    class Bomb:
+        def __reduce__(self):
+            return pytest.fail, ("unpickled",)
+
+    with pytest.raises(DataError, match="own.npz: cannot be read .*Object arrays"):
+        load(train=np.array([Bomb()], object))
+
+
+def _damaged(whole: bytes, damage: str) -> bytes:
+    middle = len(whole) // 2
+    return {
+        "truncated": whole[:middle],
+        "empty": b"",
+        "text": b"not an archive\n",
+        "npy": b"\x93NUMPY" + whole[6:middle],
+        "index": whole.replace(b"PK\x01\x02", b"PK??"),
+        "flipped": whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :],
+    }[damage]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "npy", "index", "flipped"])
+def test_a_damaged_file(tmp_path, damage):
+    path = tmp_path / "own.npz"
+    np.savez(path, train=RNG.integers(0, 2, [3000, 12], np.uint8))
+    path.write_bytes(_damaged(path.read_bytes(), damage))
+    with pytest.raises(DataError, match="own.npz: (cannot be read|not a zip)") as caught:
+        data.load(str(path), "unused")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "accepted: an .npz file with the arrays train, valid, test of numbers" in message
+    assert "pickle" not in message
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    with pytest.raises(DataError, match=r"none.npz: cannot be read \(No such file"):
+        data.load(str(tmp_path / "none.npz"), tmp_path)
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(DataError, match=r"folder.npz: cannot be read \(Is a directory"):
+        data.load(str(tmp_path / "folder.npz"), tmp_path)

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.io
+
+from dvae_tf import data
+from dvae_tf.data.dataset import DataError
+
+
+def _columns(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).random([784, count])
+
+
+def _save(path, **arrays) -> None:
+    scipy.io.savemat(path, {"data": _columns(50, 0), "testdata": _columns(5, 1), **arrays})
+
+
+def test_columns_become_rows_in_order(tmp_path):
+    _save(tmp_path / "chardata.mat")
+    omniglot = data.load("omniglot", tmp_path)
+    # 50 * 1345 / 24345 = 2.8, so 3 to validate.
+    assert omniglot.train.shape == (47, 784)
+    assert omniglot.valid.shape == (3, 784)
+    assert omniglot.test.shape == (5, 784)
+    for i in (0, 46):
+        expected = _columns(50, 0)[:, i].reshape(28, 28, order="F")
+        np.testing.assert_allclose(omniglot.train[i].reshape(28, 28), expected, rtol=1e-6)
+
+
+def test_images_are_upright(tmp_path):
+    # A bar along the top row: in MATLAB's order, every 28th value.
+    bar = np.zeros([784, 40])
+    bar[::28] = 1
+    _save(tmp_path / "chardata.mat", data=bar, testdata=bar)
+    omniglot = data.load("omniglot", tmp_path)
+    for images in (omniglot.train, omniglot.valid, omniglot.test):
+        grid = images.reshape(-1, 28, 28)
+        assert (grid[:, 0] == 1).all()
+        assert not grid[:, 1:].any()
+
+
+def test_train_stays_grey_and_the_rest_is_binary(tmp_path):
+    _save(tmp_path / "chardata.mat")
+    omniglot = data.load("omniglot", tmp_path)
+    assert omniglot.stochastic
+    assert omniglot.train.dtype == np.float32
+    for images in (omniglot.valid, omniglot.test):
+        assert images.dtype == np.uint8
+        assert set(np.unique(images)) == {0, 1}
+
+
+def test_the_last_columns_validate(tmp_path):
+    columns = np.zeros([784, 40])
+    columns[:, -2:] = 1
+    _save(tmp_path / "chardata.mat", data=columns)
+    omniglot = data.load("omniglot", tmp_path)
+    assert omniglot.valid.all()
+    assert not omniglot.train.any()
+
+
+def test_at_least_one_column_validates(tmp_path):
+    _save(tmp_path / "chardata.mat", data=_columns(2, 0))
+    omniglot = data.load("omniglot", tmp_path)
+    assert len(omniglot.train) == len(omniglot.valid) == 1
+
+
+def test_the_full_set_validates_on_1345(tmp_path):
+    columns = np.zeros([784, 24345], np.uint8)
+    scipy.io.savemat(
+        tmp_path / "chardata.mat",
+        {"data": columns, "testdata": columns[:, :1]},
+        do_compression=True,
+    )
+    omniglot = data.load("omniglot", tmp_path)
+    assert len(omniglot.train) == 23_000
+    assert len(omniglot.valid) == 1345
+
+
+def test_valid_and_test_are_binarised_once(tmp_path):
+    half = np.full([784, 40], 0.5)
+    _save(tmp_path / "chardata.mat", data=half, testdata=half)
+    first, again = (data.load("omniglot", tmp_path) for _ in range(2))
+    np.testing.assert_array_equal(first.valid, again.valid)
+    np.testing.assert_array_equal(first.test, again.test)
+    # With their own noise: equal seeds would repeat it.
+    assert (first.valid != first.test[: len(first.valid)]).any()
+
+
+def test_the_small_file_stands_in_with_a_warning(tmp_path, caplog):
+    _save(tmp_path / "omniglot_small.mat")
+    assert len(data.load("omniglot", tmp_path).train) == 47
+    assert "omniglot_small.mat" in caplog.text
+
+
+def test_the_full_file_comes_first(tmp_path, caplog):
+    _save(tmp_path / "omniglot_small.mat")
+    _save(tmp_path / "chardata.mat", data=_columns(20, 2))
+    assert len(data.load("omniglot", tmp_path).train) == 19
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("data", np.zeros([40, 784]), r"has shape \(40, 784\); accepted: \(784, N\)"),
+        ("data", np.zeros([784, 1]), "has 1 column; accepted: 2 or more"),
+        ("testdata", np.zeros([784, 0]), "is empty"),
+        ("testdata", np.zeros([28, 28, 4]), r"has shape \(28, 28, 4\); accepted: \(784, N\)"),
+        ("data", np.full([784, 9], np.nan), "contains NaN or infinity"),
+        ("data", np.full([784, 9], -np.inf), "contains NaN or infinity"),
+        ("testdata", np.full([784, 9], 255.0), "has values from 255 to 255; .*divide .* by 255"),
+        ("testdata", np.full([784, 9], -0.1), "has values from -0.1 to -0.1"),
+        ("data", np.array([["a"] * 9] * 784, object), "has dtype object"),
+        ("data", np.full([784, 9], 1j), "has dtype complex128"),
+    ],
+)
+def test_errors_name_the_array(tmp_path, name, array, message):
+    _save(tmp_path / "chardata.mat", **{name: array})
+    with pytest.raises(DataError, match=f"chardata.mat: array '{name}' {message}"):
+        data.load("omniglot", tmp_path)
+
+
+def test_a_missing_array(tmp_path):
+    scipy.io.savemat(tmp_path / "chardata.mat", {"data": _columns(4, 0), "target": np.eye(3)})
+    with pytest.raises(DataError, match="'testdata' is missing; found: 'data', 'target'; accepted"):
+        data.load("omniglot", tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "garbage", "folder"])
+def test_a_damaged_file(tmp_path, damage):
+    path = tmp_path / "chardata.mat"
+    _save(path)
+    whole = path.read_bytes()
+    path.unlink()
+    if damage == "folder":
+        path.mkdir()
+    else:
+        garbage = np.random.default_rng(0).bytes(500)
+        contents = {"truncated": whole[:5000], "empty": b"", "text": b"404: Not Found\n" * 20}
+        path.write_bytes(contents.get(damage, garbage))
+    with pytest.raises(DataError, match=r"chardata.mat: cannot be read \(.+\); accepted: a MATLAB"):
+        data.load("omniglot", tmp_path)
+
+
+def test_without_a_file_or_a_network(tmp_path):
+    folder = tmp_path / "new"
+    with pytest.raises(DataError, match=f"put the file at {folder}/chardata.mat yourself"):
+        data.load("omniglot", folder)
+    assert not folder.exists()
+
+
+def test_the_real_file(real_data):
+    omniglot = data.load("omniglot", real_data)
+    total = len(omniglot.train) + len(omniglot.valid)
+    assert len(omniglot.valid) == round(total * 1345 / 24345)
+    # Binarisation keeps the mean: five standard errors of a mean over that many bits, each of
+    # variance below 1/4, beside the train images' own; drawings differ by .03 in ink.
+    for images in (omniglot.valid, omniglot.test):
+        error = np.hypot(0.5 / np.sqrt(images.size), 0.03 / np.sqrt(len(images)))
+        assert images.mean() == pytest.approx(omniglot.train.mean(), abs=5 * error)
