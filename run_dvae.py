@@ -10,6 +10,7 @@ default, or the paper's; the resolved configuration is printed and saved as conf
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags, logging
 
@@ -36,7 +37,9 @@ flags.DEFINE_integer("num_steps", None, "training steps; schedules are fractions
 flags.DEFINE_integer("batch_size", None, "images per step")
 flags.DEFINE_float("learning_rate", None, "base rate of Adam; the paper's schedule scales it")
 flags.DEFINE_float("kl_warmup", None, "fraction of the run over which the KL weight rises to 1")
-flags.DEFINE_float("weight_decay", None, "L2 penalty on kernels, batch-norm scales, prior couplings")
+flags.DEFINE_float(
+    "weight_decay", None, "L2 penalty on kernels, batch-norm scales, prior couplings"
+)
 flags.DEFINE_integer("seed", None, "of everything random")
 flags.DEFINE_integer("eval_every", None, "steps between validations; the best model is tested")
 flags.DEFINE_integer("valid_samples", None, "importance samples per image in a validation")
@@ -52,7 +55,7 @@ def main(argv: list[str]) -> None:
     del argv
     from dvae_tf import config, experiment
 
-    given = {name: FLAGS[name].value for name in config.FIELDS}
+    given: dict[str, Any] = {name: FLAGS[name].value for name in config.FIELDS}
     settings = config.resolve(**given)
     log_dir = Path(FLAGS.log_dir or f"runs/{Path(settings.dataset).stem}")
     print(settings.to_json(), end="", flush=True)

@@ -1,0 +1,1 @@
+"""Discrete variational autoencoders with RBM priors and RBM posteriors (DVAE##)."""

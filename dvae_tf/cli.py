@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
 
@@ -33,7 +33,7 @@ def keep_freed_memory() -> None:
         return
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
+def run(main: Callable[[list[str]], None]) -> None:
     """`absl.app.run` of `main`; a known error is one line on standard error and exit status 1."""
     from absl import app
 
@@ -42,7 +42,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
     from dvae_tf.export import ExportError
     from dvae_tf.training.loop import TrainingError
 
-    def guarded(argv: Sequence[str]) -> None:
+    def guarded(argv: list[str]) -> None:
         try:
             if len(argv) > 1:
                 raise ConfigError(f"found the argument {argv[1]!r}; accepted are flags (--help)")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PAPER: dict[str, Any] = {"sharpness": {"pwl": 4.0, "concrete": 10.0}}
-"""The paper's settings where they depend on the dataset (elsewhere they are `Config`'s defaults)."""
+"""The paper's settings that depend on the dataset; the others are `Config`'s defaults."""
 
 DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
     "omniglot": {"sharpness": {"pwl": 3.0, "concrete": 10.0}},

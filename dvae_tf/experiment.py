@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from dvae_tf import data, generation, pictures
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, subset
 from dvae_tf.export import export
+from dvae_tf.files import write_atomically
 from dvae_tf.model import DVAE
 from dvae_tf.training.loop import Trainer
 from sampler import seeds
@@ -81,13 +81,6 @@ def save_pictures(model: DVAE, dataset: data.Dataset, log_dir: Path, seed: int) 
     pairs = _compiled(lambda: generation.reconstruct(model, tf.constant(half), root))
     table = pictures.reconstruction_grid(half, pairs, dataset.image_shape, _GRID)
     pictures.save_png(table, log_dir / "reconstructions.png")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a whole file or none."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def _compiled(function) -> np.ndarray:

@@ -122,6 +122,14 @@ class ExportedModel:
             )
         self.num_pixels = self._signatures["encode"].structured_input_signature[1]["x"].shape[1]
 
+    def check_pixels(self, num_pixels: int, dataset: str) -> None:
+        """Raises ExportError if images of `num_pixels` are not what the model takes."""
+        if num_pixels != self.num_pixels:
+            raise ExportError(
+                f"--dataset={dataset}: found images of {num_pixels} pixels, accepted by this "
+                f"export are {self.num_pixels}"
+            )
+
     def encode(self, x: tf.Tensor) -> RBM:
         """The posteriors of images [B, D]."""
         return RBM(**self._signatures["encode"](x=x))

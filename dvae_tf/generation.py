@@ -26,7 +26,9 @@ def sample_images(model: Model, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.T
         path.from_biases(rbm), betas, POPULATION, seeds.fold_in(seed, 0)
     )
     order = tf.argsort(seeds.uniform(seeds.fold_in(seed, 1), [POPULATION]))
-    parents = tf.gather(resampling.systematic(population.log_weights, seeds.fold_in(seed, 2)), order)
+    parents = tf.gather(
+        resampling.systematic(population.log_weights, seeds.fold_in(seed, 2)), order
+    )
     # more samples than members: members again, but swept on with random numbers of their own
     chosen = tf.gather(parents, tf.range(num_samples) % POPULATION)
     z1, z2 = gibbs.run(rbm, tf.gather(population.z2, chosen), SWEEPS, seeds.fold_in(seed, 3))

@@ -40,9 +40,7 @@ def sweep(
     return z1, sample_fn(rbm.logits2(z1), seeds.fold_in(seed, 2))
 
 
-def run(
-    rbm: RBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def run(rbm: RBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """`num_sweeps` (at least 1) hard sweeps; shapes as in `sweep`.
 
     Many chains of one RBM are swept in groups: smaller products share the cores better (1000
@@ -58,9 +56,7 @@ def run(
     return tf.reshape(z1, [num_chains, -1]), tf.reshape(z2, [num_chains, n2])
 
 
-def _run(
-    rbm: RBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _run(rbm: RBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     def body(i: tf.Tensor, z2: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return i + 1, sweep(rbm, z2, seeds.fold_in(seed, i))[1]
 

@@ -56,7 +56,9 @@ class RBM(NamedTuple):
 
     def tempered(self, beta: tf.Tensor, base1: tf.Tensor, base2: tf.Tensor) -> RBM:
         """Couplings beta W and biases base + beta (b - base), for a scalar `beta` in [0, 1]."""
-        return RBM(base1 + beta * (self.b1 - base1), base2 + beta * (self.b2 - base2), beta * self.w)
+        return RBM(
+            base1 + beta * (self.b1 - base1), base2 + beta * (self.b2 - base2), beta * self.w
+        )
 
     def mean_abs_coupling(self) -> tf.Tensor:
         """mean |W| over units and batch, a scalar."""

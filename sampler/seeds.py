@@ -1,7 +1,7 @@
 """Stateless random numbers: a value is a function of (seed, counter) and of nothing else.
 
-A seed is an int32 tensor of shape [2]. Seeds for a run, a step, a purpose, a replica are folded from
-one another, so that a run that is stopped and resumed draws what it would have drawn.
+A seed is an int32 tensor of shape [2]. Seeds for a run, a step, a purpose, a replica are folded
+from one another, so that a run that is stopped and resumed draws what it would have drawn.
 
 The generator is counter-based (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"):
 element i of a draw is a keyed bijection of i, two rounds of a 32-bit mixing permutation with a key
@@ -48,9 +48,13 @@ def uniform(seed: tf.Tensor, shape: Sequence[int] | tf.Tensor) -> tf.Tensor:
       shape: of the result; fewer than 2^31 elements.
     """
     counter = tf.reshape(tf.range(tf.reduce_prod(shape)), shape)
-    bits = _bits(tf.bitcast(counter, tf.uint32), *_key(seed))
-    mantissa = tf.bitcast(_shift_right(bits, 9), tf.int32)
+    mantissa = tf.bitcast(_shift_right(raw_bits(seed, counter), 9), tf.int32)
     return (tf.cast(mantissa, tf.float32) + 0.5) * RESOLUTION
+
+
+def raw_bits(seed: tf.Tensor, counter: tf.Tensor) -> tf.Tensor:
+    """The generator's 32 bits for each counter (int32, any shape), as uint32."""
+    return _bits(tf.bitcast(counter, tf.uint32), *_key(seed))
 
 
 def _key(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

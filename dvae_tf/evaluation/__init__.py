@@ -1,0 +1,1 @@
+"""Evaluation of the discrete model: log p(x) per image, log Z of the prior, the NLL."""

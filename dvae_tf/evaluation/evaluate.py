@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 
 import numpy as np
@@ -44,9 +45,29 @@ class Evaluation:
     seconds: float
     images_per_second: float
 
+    def report(self) -> str:
+        """The results in a few lines."""
+        return f"""NLL      {self.nll:.3f} ± {self.nll_stderr:.3f} nats \
+({self.num_images} images, {self.num_samples} samples each, mean ESS {self.ess:.0f})
+-ELBO    {self.neg_elbo:.3f} nats
+log Z    {self.log_z_prior:.3f}, within {self.log_z_prior_lower:.3f} and \
+{self.log_z_prior_upper:.3f} (NLL moves with it one to one)
+Speed    {self.images_per_second:.1f} images/s, {self.seconds:.0f} s in all"""
+
+    def to_json(self) -> str:
+        """JSON text, one field a line."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+
+def binary(images: np.ndarray) -> np.ndarray:
+    """Images [N, D] as 0 and 1; probabilities are binarised once, with a fixed seed."""
+    if images.dtype == np.uint8:
+        return images
+    return (np.random.default_rng(0).random(images.shape) < images).astype(np.uint8)
+
 
 def subset(images: np.ndarray, num_images: int) -> np.ndarray:
-    """`num_images` of the images (0: all), a fixed random choice: test sets come sorted by class."""
+    """`num_images` images (0: all), a fixed random choice, as test sets come sorted by class."""
     if num_images == 0 or num_images >= len(images):
         return images
     return images[np.random.default_rng(0).permutation(len(images))[:num_images]]

@@ -44,7 +44,8 @@ def elbo(
 ) -> tuple[tf.Tensor, Terms]:
     r"""The objective to maximise, of which only the gradient has a meaning:
 
-      L = mean_x log p(x | zeta) + \lambda [ -E_\theta(zeta) + E_{sg(\phi)}(zeta) ] - \lambda log Z_\theta
+      L = mean_x log p(x | zeta)
+          + \lambda [ -E_\theta(zeta) + E_{sg(\phi)}(zeta) - log Z_\theta ]
 
     with zeta ~ relaxed sweeps of q_\phi(z | x) that start from the image's persistent chain. (The
     paper prints + log Z_theta, a misprint.) log Z_phi is not needed, as E_q[d log q / d phi] = 0.
@@ -72,5 +73,12 @@ def elbo(
 
     zeta = tf.concat([zeta1, zeta2], -1)
     inside = tf.cast((zeta > 0) & (zeta < 1), tf.float32)
-    means = [tf.reduce_mean(t) for t in (log_px, prior_energy, posterior_energy, inside)]
-    return objective, Terms(*means, fixed_phi, sample.chains, logits)
+    return objective, Terms(
+        log_likelihood=tf.reduce_mean(log_px),
+        prior_energy=tf.reduce_mean(prior_energy),
+        posterior_energy=tf.reduce_mean(posterior_energy),
+        inside=tf.reduce_mean(inside),
+        phi=fixed_phi,
+        chains=sample.chains,
+        logits=logits,
+    )

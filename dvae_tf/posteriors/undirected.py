@@ -1,4 +1,4 @@
-"""The undirected posterior: an RBM whose parameters an encoder predicts from x (the paper's Fig. 2a)."""
+"""The undirected posterior: an RBM whose parameters an encoder predicts from x (Fig. 2a)."""
 
 from __future__ import annotations
 
@@ -103,9 +103,9 @@ class UndirectedPosterior(keras.layers.Layer):
 def _materialise(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """x, written to memory, and so its gradient.
 
-    The gradient of W is a sum of outer products of samples and logits' gradients. XLA on a CPU fuses
-    what these are computed from into each of their B n1 n2 elements (25 ms of a step of 55); it does
-    not fuse a matrix product, and that with the identity is exact.
+    The gradient of W is a sum of outer products of samples and logits' gradients. XLA on a CPU
+    fuses what these are computed from into each of their B n1 n2 elements (25 ms of a step of 55);
+    it does not fuse a matrix product, and that with the identity is exact.
     """
     identity = tf.eye(x.shape[-1])
     return tf.matmul(x, identity), lambda gradient: tf.matmul(gradient, identity)

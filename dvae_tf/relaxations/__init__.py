@@ -1,8 +1,8 @@
 """Continuous relaxations of binary units, by name.
 
-A relaxation turns (logits, seed) into reparameterised samples zeta in [0, 1]: it is a `sample_fn` of
-`sampler.gibbs.sweep`. To add one: a file with a function (logits, rho, sharpness) -> zeta, rho being
-uniform in (0, 1), and an entry here.
+A relaxation turns (logits, seed) into reparameterised samples zeta in [0, 1]: it is a `sample_fn`
+of `sampler.gibbs.sweep`. To add one: a file with a function (logits, rho, sharpness) -> zeta, rho
+being uniform in (0, 1), and an entry here.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Training: one step, its state, the loop, checkpoints and summaries."""

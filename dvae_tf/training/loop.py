@@ -121,8 +121,9 @@ class Trainer:
         objective = float(info["train/objective"])
         if not math.isfinite(objective):
             raise TrainingError(
-                f"the objective is {objective} at step {step}: lower --learning_rate (found "
-                f"{config.learning_rate}); last good checkpoint: {self.checkpoints.latest or 'none'}"
+                f"the objective is {objective} at step {step}; --learning_rate: found "
+                f"{config.learning_rate}, try a smaller one in another --log_dir; last good "
+                f"checkpoint: {self.checkpoints.latest or 'none yet'}"
             )
         logits = info.pop("logits")
         self._resampled += float(info["prior/resampled"])

@@ -27,9 +27,7 @@ class State(tf.Module):
         theta = model.prior.rbm()
         n2 = config.num_latents // 2
         units = seeds.uniform(seeds.fold_in(seed, 1), [num_images, n2]) < 0.5
-        population = population_annealing.start(
-            theta, config.prior_chains, seeds.fold_in(seed, 2)
-        )
+        population = population_annealing.start(theta, config.prior_chains, seeds.fold_in(seed, 2))
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.chains = tf.Variable(tf.cast(units, tf.uint8), name="chains")
         self.population = Population(*(tf.Variable(t) for t in population))
@@ -44,5 +42,7 @@ class State(tf.Module):
 
     def write(self, population: Population, theta: RBM) -> None:
         """Stores a population and the parameters that it samples."""
-        for variable, value in zip([*self.population, *self.theta], [*population, *theta]):
+        for variable, value in zip(
+            (*self.population, *self.theta), (*population, *theta), strict=True
+        ):
             variable.assign(value)

@@ -71,7 +71,7 @@ class TrainStep:
         # the gradient of weight_decay / 2 ||v||^2, which the paper adds to the loss
         gradients = [
             g + config.weight_decay * v if decayed else g
-            for g, v, decayed in zip(gradients, variables, self.decayed)
+            for g, v, decayed in zip(gradients, variables, self.decayed, strict=True)
         ]
         norm, coupling = tf.cond(
             detailed,

@@ -1,0 +1,27 @@
+"""Installation: `pip install .`, or `pip install -e .[test]` to work on it."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="dvae-tf",
+    version="0.1.0",
+    description="Discrete VAEs with Boltzmann-machine priors and undirected posteriors (DVAE##)",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["sampler*", "dvae_tf*"]),
+    py_modules=["run_dvae", "eval_nll"],
+    python_requires=">=3.10,<3.13",
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.12,<4",
+        "numpy>=1.26",
+        "absl-py>=2.1",
+        "scikit-learn>=1.4",
+        "scipy>=1.11",
+        "tensorboard>=2.20",
+        "tqdm>=4.66",
+    ],
+    extras_require={"test": ["pytest>=8", "ruff>=0.15", "mypy>=1.15"]},
+)
