@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from pathlib import Path
@@ -35,8 +36,12 @@ def batch_indices(num_images: int, batch_size: int, seed: int, step: int) -> np.
     epoch's last images that do not fill a batch are left out of it.
     """
     epoch, batch = divmod(step, num_images // batch_size)
-    order = np.random.default_rng([seed, epoch]).permutation(num_images).astype(np.int32)
-    return order[batch * batch_size : (batch + 1) * batch_size]
+    return _order(num_images, seed, epoch)[batch * batch_size : (batch + 1) * batch_size]
+
+
+@functools.lru_cache(maxsize=1)
+def _order(num_images: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(num_images).astype(np.int32)
 
 
 class Trainer:
