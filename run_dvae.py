@@ -17,7 +17,7 @@ from absl import flags, logging
 from dvae_tf import cli
 
 cli.prepare()
-logging.set_verbosity(logging.INFO)
+logging.set_verbosity(logging.WARNING)
 
 flags.DEFINE_string("dataset", "digits", "digits, binarized_mnist, omniglot, or a path to an .npz")
 flags.DEFINE_string("data_dir", "data", "folder of the datasets' files; missing ones go there")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from dvae_tf import data, generation, pictures
 from dvae_tf.config import Config, ConfigError
@@ -16,6 +15,7 @@ from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, subset
 from dvae_tf.export import export
 from dvae_tf.files import write_atomically
 from dvae_tf.model import DVAE
+from dvae_tf.progress import say
 from dvae_tf.training.loop import Trainer
 from sampler import seeds
 
@@ -36,12 +36,12 @@ def run(config: Config, data_dir: Path, log_dir: Path) -> dict[str, float]:
     _claim(log_dir, config)
     metrics_path = log_dir / "metrics.json"
     if metrics_path.exists():
-        logging.info("%s holds this run, finished", log_dir)
+        say(f"{log_dir} holds this run, finished")
         return json.loads(metrics_path.read_text())
     dataset = data.load(config.dataset, data_dir)
     trainer = Trainer(config, dataset, log_dir)
     if trainer.first_step:
-        logging.info("Going on from step %d", trainer.first_step)
+        say(f"Going on from step {trainer.first_step}")
     trainer.run()
     result = _evaluator(config, trainer.model, len(dataset.test))(dataset.test)
     export(

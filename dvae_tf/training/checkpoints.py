@@ -16,6 +16,7 @@ class Checkpoints:
 
     Attributes:
       best_nll: the lowest validation NLL so far (infinite at first), kept in the checkpoint.
+      validated: the step last validated.
       seconds: spent on training so far, kept too.
     """
 
@@ -24,6 +25,7 @@ class Checkpoints:
     ):
         directory = log_dir / "checkpoints"
         self.best_nll = tf.Variable(float("inf"), dtype=tf.float64)
+        self.validated = tf.Variable(0, dtype=tf.int64)
         self.seconds = tf.Variable(0.0, dtype=tf.float64)
         self.state = state
         everything = tf.train.Checkpoint(
@@ -31,6 +33,7 @@ class Checkpoints:
             optimizer=optimizer,
             state=state,
             best_nll=self.best_nll,
+            validated=self.validated,
             seconds=self.seconds,
         )
         self._recent = tf.train.CheckpointManager(
@@ -55,11 +58,12 @@ class Checkpoints:
         """Saves everything; returns the path."""
         return self._recent.save(checkpoint_number=int(self.state.step))
 
-    def offer(self, nll: float) -> None:
+    def offer(self, nll: float, step: int) -> None:
         """Keeps the model as the best one if `nll` is the lowest validation NLL so far."""
         if nll < float(self.best_nll):
-            self._best.save(checkpoint_number=int(self.state.step))
+            self._best.save(checkpoint_number=step)
             self.best_nll.assign(nll)
+        self.validated.assign(step)
 
     def restore_best(self) -> int:
         """Restores the best model's parameters; returns the step that they are of."""

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 from tqdm import tqdm
 
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.data import Dataset
 from dvae_tf.evaluation.evaluate import Evaluator
 from dvae_tf.model import DVAE
+from dvae_tf.progress import say
 from dvae_tf.training.checkpoints import Checkpoints
 from dvae_tf.training.state import State
 from dvae_tf.training.step import TrainStep
@@ -87,12 +87,12 @@ class Trainer:
         try:
             self._train()
         except KeyboardInterrupt:
-            logging.warning("Interrupted; saved %s", self._save())
+            say(f"Interrupted; saved {self._save()}. The same command goes on from there.")
             raise
         finally:
             self.summaries.close()
         best_step = self.checkpoints.restore_best()
-        logging.info("Best validation NLL %.2f at step %d", self.best_nll, best_step)
+        say(f"Best validation NLL {self.best_nll:.2f}, at step {best_step}")
 
     @property
     def seconds(self) -> float:
@@ -115,8 +115,10 @@ class Trainer:
                 bar.update()
                 if step % self.config.checkpoint_every == 0 and step < last:
                     self._save()
-                if step % self.config.eval_every == 0 or step == last:
+                if step % self.config.eval_every == 0 and step < last:
                     self._validate(step)
+        if self.checkpoints.validated < last:
+            self._validate(last)
 
     def _step(self, step: int) -> float:
         config = self.config
@@ -145,8 +147,8 @@ class Trainer:
     def _validate(self, step: int) -> None:
         result = self.validate(self.dataset.valid, "validation images")
         self.summaries.evaluation(result, step)
-        logging.info("Step %d: validation NLL %.2f ± %.2f", step, result.nll, result.nll_stderr)
-        self.checkpoints.offer(result.nll)
+        say(f"Step {step}: validation NLL {result.nll:.2f} ± {result.nll_stderr:.2f}")
+        self.checkpoints.offer(result.nll, step)
         self._save()
 
     def _save(self) -> str:
