@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import oracles
+import pytest
+import tensorflow as tf
+
+from dvae_tf import relaxations
+from dvae_tf.posteriors.undirected import UndirectedPosterior
+from sampler import seeds
+from sampler.rbm import RBM
+
+
+def make(n1=3, n2=5, coupling_scale=1.5, sweeps=1, relaxed=1, name="pwl") -> UndirectedPosterior:
+    return UndirectedPosterior(
+        n1, n2, coupling_scale, sweeps, relaxed, relaxations.make(name, 4.0), seed=0
+    )
+
+
+@pytest.fixture
+def context() -> tf.Tensor:
+    return tf.constant(np.random.default_rng(0).normal(size=(200, 10)), tf.float32)
+
+
+def test_head_speaks_of_spins(context):
+    # J = 1.5 BN(c A) / sqrt(n1), f = c B + b; W = 4J, b1 = 2 (f1 - J 1), b2 = 2 (f2 - J'1)
+    posterior = make()
+    phi = [t.numpy() for t in posterior(context, training=True)]
+    raw = context.numpy().astype(np.float64) @ posterior.couplings.kernel.numpy()
+    gamma = posterior.batch_norm.gamma.numpy()
+    normalised = gamma * (raw - raw.mean(0)) / np.sqrt(raw.var(0) + 1e-2)
+    j = 1.5 * normalised.reshape(-1, 3, 5) / np.sqrt(3)
+    f = context.numpy() @ posterior.fields.kernel.numpy() + posterior.fields.bias.numpy()
+    expected = [2 * (f[:, :3] - j.sum(2)), 2 * (f[:, 3:] - j.sum(1)), 4 * j]
+    for value, truth in zip(phi, expected, strict=True):
+        np.testing.assert_allclose(value, truth, rtol=1e-4, atol=1e-4)
+
+
+def test_fluctuating_couplings_leave_an_unbiased_unit_alone(context):
+    # with no fields, each spin's mean is zero whatever the couplings are
+    posterior = make()
+    posterior(context)
+    posterior.fields.kernel.assign(tf.zeros_like(posterior.fields.kernel))
+    phi = [t.numpy() for t in posterior(context[:5], training=False)]
+    assert abs(phi[0]).max() > 0.05
+    for one in zip(*phi, strict=True):
+        np.testing.assert_allclose(oracles.mean1(*one), 0.5, atol=1e-5)
+        np.testing.assert_allclose(oracles.mean2(*one), 0.5, atol=1e-5)
+
+
+def test_no_couplings_without_a_scale(context):
+    phi = make(coupling_scale=0.0)(context)
+    assert not np.any(phi.w)
+
+
+@pytest.mark.parametrize(("sweeps", "relaxed"), [(1, 1), (3, 1), (2, 3)])
+def test_hard_sweeps_keep_the_posterior(sweeps, relaxed):
+    # chains start as its exact samples, and remain so
+    count, generator = 20_000, np.random.default_rng(1)
+    rbm = [generator.normal(size=s) for s in ((3,), (5,), (3, 5))]
+    _, z2 = oracles.samples(*rbm, count, generator)
+    phi = RBM(*(tf.constant(np.repeat(t[None], count, 0), tf.float32) for t in rbm))
+    posterior = make(sweeps=sweeps, relaxed=relaxed)
+    sample = posterior.sample(phi, tf.constant(z2[:, None], tf.float32), seeds.make_seed(3))
+    assert (sample.zeta1.shape, sample.zeta2.shape) == ((count, 1, 3), (count, 1, 5))
+    chains = sample.chains.numpy()[:, 0]
+    mean = oracles.mean2(*rbm)
+    assert abs((chains.mean(0) - mean) / np.sqrt(mean * (1 - mean) / count)).max() < 5
+    assert np.mean(np.any(chains != z2, 1)) > 0.5
+
+
+@pytest.mark.parametrize("relaxed", [1, 2])
+def test_gradient_flows_through_relaxed_sweeps_only(relaxed):
+    # the hard chain that a sweep starts from is data: b2's gradient in zeta1 needs a second sweep
+    generator = np.random.default_rng(2)
+    values = [generator.normal(size=s) for s in ((50, 3), (50, 5), (50, 3, 5))]
+    phi = RBM(*(tf.constant(t, tf.float32) for t in values))
+    posterior = make(relaxed=relaxed, name="concrete")
+    with tf.GradientTape() as tape:
+        tape.watch(phi)
+        sample = posterior.sample(phi, tf.zeros([50, 1, 5]), seeds.make_seed(0))
+    gradient = tape.gradient(sample.zeta1, phi.b2, unconnected_gradients="zero").numpy()
+    assert np.any(gradient != 0) == (relaxed == 2)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from dvae_tf import config as module
+from dvae_tf.config import Config, ConfigError, resolve
+
+
+def test_json_round_trip(tmp_path):
+    config = Config(dataset="omniglot", hidden_units=(7, 8, 9), learning_rate=1e-7, seed=2**40)
+    path = tmp_path / "config.json"
+    path.write_text(config.to_json())
+    assert Config.from_json(path) == config
+    # a line for each field and two for the braces, and four more for the tuple's numbers
+    assert len(config.to_json().splitlines()) == len(dataclasses.fields(Config)) + 2 + 4
+
+
+def test_defaults_are_the_paper_s():
+    # facts.md, section 2
+    paper = Config(dataset="binarized_mnist")
+    assert resolve("binarized_mnist") == paper
+    assert (paper.num_steps, paper.batch_size, paper.learning_rate) == (1_000_000, 100, 3e-3)
+    assert (paper.kl_warmup, paper.weight_decay, paper.hidden_units) == (0.3, 1e-4, (200, 200))
+    assert (paper.posterior_sweeps, paper.relaxed_sweeps, paper.prior_sweeps) == (10, 1, 40)
+    assert (paper.prior_chains, paper.prior_sampler, paper.coupling_scale) == (1000, "pa", 1.5)
+    assert (paper.eval_every, paper.valid_samples, paper.eval_samples) == (20_000, 100, 4000)
+    assert paper.prior_temperatures == 10_000
+
+
+@pytest.mark.parametrize(
+    ("dataset", "relaxation", "sharpness"),
+    [
+        ("digits", None, 4),
+        ("binarized_mnist", "pwl", 4),
+        ("binarized_mnist", "pwl_stop_slope", 4),
+        ("binarized_mnist", "concrete", 10),
+        ("omniglot", None, 3),
+        ("omniglot", "pwl_stop_slope", 3),
+        ("omniglot", "concrete", 10),
+        ("mine/omniglot.npz", None, 4),
+    ],
+)
+def test_sharpness_follows_dataset_and_relaxation(dataset, relaxation, sharpness):
+    assert resolve(dataset, relaxation=relaxation).sharpness == sharpness
+
+
+def test_what_is_given_comes_before_defaults():
+    digits = resolve("digits")
+    assert (digits.num_latents, digits.num_steps) == (64, 3000)
+    given = resolve("digits", num_latents=10, sharpness=7.0, seed=None)
+    assert given == dataclasses.replace(digits, num_latents=10, sharpness=7.0)
+    assert resolve("omniglot", sharpness=5.0).sharpness == 5
+
+
+INVALID = [
+    ("num_latents", 7),
+    ("num_latents", 0),
+    ("num_latents", -2),
+    ("sharpness", 0.0),
+    ("sharpness", float("nan")),
+    ("coupling_scale", -0.1),
+    ("posterior_sweeps", 0),
+    ("relaxed_sweeps", 0),
+    ("prior_chains", 0),
+    ("prior_sweeps", -1),
+    ("num_steps", 0),
+    ("batch_size", 0),
+    ("learning_rate", 0.0),
+    ("learning_rate", -1e-3),
+    ("learning_rate", float("nan")),
+    ("kl_warmup", -0.1),
+    ("kl_warmup", 1.1),
+    ("weight_decay", -1e-4),
+    ("seed", -1),
+    ("eval_every", 0),
+    ("valid_samples", 0),
+    ("eval_samples", 0),
+    ("num_temperatures", 1),
+    ("prior_temperatures", 1),
+    ("checkpoint_every", 0),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), INVALID)
+def test_invalid_value_names_the_flag(name, value):
+    with pytest.raises(ConfigError) as caught:
+        resolve("digits", **{name: value})
+    message = str(caught.value)
+    assert message.startswith(f"--{name}: found {value}, accepted is ")
+    assert "\n" not in message
+
+
+def test_every_number_is_checked():
+    checked = {name for name, _ in INVALID}
+    numbers = {f.name for f in dataclasses.fields(Config) if isinstance(f.default, int | float)}
+    assert numbers == checked
+
+
+@pytest.mark.parametrize("name", ["posterior", "relaxation", "prior_sampler"])
+def test_unknown_name_is_a_config_error(name):
+    with pytest.raises(ConfigError, match=f"--{name}: found nonsense"):
+        resolve("digits", **{name: "nonsense"})
+
+
+def test_limits_are_accepted():
+    resolve("digits", num_latents=2, kl_warmup=0.0, weight_decay=0.0, coupling_scale=0.0)
+    resolve("digits", kl_warmup=1.0, num_temperatures=2, num_steps=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[1, 2]",
+        b"{}",
+        b"\xff\xfe\x00",
+        json.dumps({"hidden_units": [200], "no_such_field": 1}).encode(),
+        json.dumps({"hidden_units": 200}).encode(),
+        json.dumps({"hidden_units": [200], "num_latents": "many"}).encode(),
+        json.dumps({"hidden_units": [200], "num_latents": 7}).encode(),
+    ],
+)
+def test_broken_file_is_named(text, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_bytes(text)
+    with pytest.raises(ConfigError) as caught:
+        Config.from_json(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_differences():
+    config = Config()
+    assert config.differences(Config()) == []
+    other = dataclasses.replace(config, seed=3, hidden_units=(200,))
+    assert config.differences(other) == ["hidden_units: (200, 200), not (200,)", "seed: 0, not 3"]
+
+
+def test_differences_survive_json(tmp_path: Path):
+    path = tmp_path / "config.json"
+    path.write_text(Config().to_json())
+    assert Config().differences(Config.from_json(path)) == []
+
+
+def test_command_line_sets_every_field_but_the_networks_sizes():
+    assert set(module.FIELDS) == {f.name for f in dataclasses.fields(Config)} - {"hidden_units"}

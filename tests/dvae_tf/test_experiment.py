@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from dvae_tf import experiment
+from dvae_tf.config import Config, ConfigError
+from dvae_tf.data import DataError
+from dvae_tf.files import write_atomically
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"), [({"batch_size": 2000}, ConfigError), ({"dataset": "digit"}, DataError)]
+)
+def test_mistake_leaves_nothing_in_the_way(fields, error, small_config, tmp_path):
+    # or the same command, set right, would be told that the folder holds another run
+    with pytest.raises(error):
+        experiment.run(dataclasses.replace(small_config, **fields), tmp_path, tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_folder_of_another_run_is_refused(small_config, tmp_path):
+    theirs = dataclasses.replace(small_config, seed=5, hidden_units=(7,))
+    text = theirs.to_json()
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(
+        ConfigError, match=r"--log_dir=.*hidden_units: \(20,\), not \(7,\); seed: 0"
+    ):
+        experiment.run(small_config, tmp_path, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert (tmp_path / "config.json").read_text() == text
+
+
+def test_damaged_configuration_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"dataset": ')
+    with pytest.raises(ConfigError, match="config.json: "):
+        experiment.run(Config(), tmp_path, tmp_path)
+
+
+def test_finished_run_is_read_back(small_config, tmp_path):
+    (tmp_path / "config.json").write_text(small_config.to_json())
+    (tmp_path / "metrics.json").write_text('{"test_nll": 1.5}')
+    assert experiment.run(small_config, tmp_path, tmp_path) == {"test_nll": 1.5}
+
+
+def test_write_is_whole_or_absent(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "file.txt"
+    write_atomically(path, "first")
+    monkeypatch.setattr("os.replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "second")
+    assert path.read_text() == "first"
+
+
+def interrupt(*paths: object) -> None:
+    raise KeyboardInterrupt(*paths)
+
+
+def test_report_has_the_numbers():
+    names = ["nll", "nll_stderr", "neg_elbo"]
+    names = [f"test_{name}" for name in names] + [
+        f"log_z_prior{end}" for end in ("", "_lower", "_upper")
+    ]
+    numbers = {name: i + 0.25 for i, name in enumerate(names)}
+    text = experiment.report({**numbers, "num_images": 7, "num_samples": 8}, Path("runs/x"))
+    assert all(f"{value:.2f}" in text for value in numbers.values())
+    assert "(7 images, 8 samples each)" in text and "--logdir runs/x" in text

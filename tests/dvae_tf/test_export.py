@@ -1,0 +1,185 @@
+"""The SavedModel, in a process that knows TensorFlow and nothing of this project."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dvae_tf import export as module
+from dvae_tf.evaluation.likelihood import LikelihoodOfMany, likelihood
+from dvae_tf.export import ExportedModel, ExportError
+from sampler import ais, seeds
+
+SAMPLES = 1000
+
+STRANGER = """
+import sys
+sys.modules.update(dvae_tf=None, sampler=None)  # an editable installation would offer them
+for name in ("dvae_tf", "sampler"):
+    try:
+        __import__(name)
+    except ModuleNotFoundError:
+        continue
+    sys.exit(f"{name} can be imported here")
+import numpy as np
+import tensorflow as tf
+
+folder, inputs, outputs = sys.argv[1:]
+run = tf.saved_model.load(folder).signatures
+x, z = (tf.constant(np.load(inputs)[name]) for name in "xz")
+count, seed = tf.constant(SAMPLES), tf.constant(0)
+results = {"signatures": sorted(run)}
+calls = {
+    "encode": run["encode"](x=x),
+    "prior": run["prior"](),
+    "decode": run["decode"](z=z),
+    "reconstruct": run["reconstruct"](x=x),
+    "one": run["reconstruct"](x=x[:1]),
+    "log_likelihood": run["log_likelihood"](x=x, num_samples=count, seed=seed),
+    "other": run["log_likelihood"](x=x, num_samples=count, seed=seed + 1),
+}
+for number, seed in ((1, 0), (7, 0), (1500, 0), (7, 1), (7, 0)):
+    name = f"sample_{number}_{seed}" + "_again" * (f"sample_{number}_{seed}" in calls)
+    calls[name] = run["sample"](num_samples=tf.constant(number), seed=tf.constant(seed))
+for call, tensors in calls.items():
+    results |= {f"{call}/{name}": tensor.numpy() for name, tensor in tensors.items()}
+np.savez(outputs, **results)
+""".replace("SAMPLES", str(SAMPLES))
+
+
+@pytest.fixture(scope="module")
+def folder(model, exact, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("export") / "saved_model"
+    # an older export is replaced: a run that is stopped after it writes it again
+    tf.saved_model.save(tf.Module(), str(folder))
+    module.export(model, folder, exact.log_z, num_temperatures=20, image_shape=(8, 8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def latents() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 2, (5, 12)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def results(folder, images, latents, tmp_path_factory) -> dict[str, np.ndarray]:
+    """What a stranger gets from each signature, as '<call>/<output>'."""
+    away = tmp_path_factory.mktemp("away")
+    np.savez(away / "inputs.npz", x=images, z=latents)
+    command = [sys.executable, "-I", "-c", STRANGER, folder, "inputs.npz", "outputs.npz"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    subprocess.run([str(part) for part in command], cwd=away, env=environment, check=True)
+    with np.load(away / "outputs.npz") as outputs:
+        return dict(outputs)
+
+
+def test_signatures(results):
+    expected = ["decode", "encode", "log_likelihood", "prior", "reconstruct", "sample"]
+    assert results["signatures"].tolist() == expected
+
+
+def test_encode_equals_the_live_model(results, model, images):
+    for name, value in model.encode(tf.constant(images))._asdict().items():
+        assert results[f"encode/{name}"].shape == value.shape
+        # float32 matrix products in another process
+        np.testing.assert_allclose(results[f"encode/{name}"], value, rtol=1e-5, atol=1e-5)
+
+
+def test_prior_equals_the_live_model(results, model):
+    for name, value in model.prior_rbm()._asdict().items():
+        np.testing.assert_array_equal(results[f"prior/{name}"], value)
+
+
+def test_decode_equals_the_live_model(results, model, latents):
+    logits = model.decode(tf.constant(latents[:, :6]), tf.constant(latents[:, 6:]))
+    np.testing.assert_allclose(results["decode/logits"], logits, rtol=1e-5, atol=1e-5)
+
+
+def test_reconstructions_are_probabilities(results, images):
+    drawn = results["reconstruct/images"]
+    assert drawn.shape == images.shape and drawn.dtype == np.float32
+    assert results["one/images"].shape == (1, 64)
+    assert 0 <= drawn.min() < 0.1 and 0.9 < drawn.max() <= 1
+
+
+@pytest.mark.parametrize("count", [1, 7, 1500])
+def test_samples_are_probabilities(count, results):
+    drawn = results[f"sample_{count}_0/images"]
+    assert drawn.shape == (count, 64) and drawn.dtype == np.float32
+    assert drawn.min() >= 0 and drawn.max() <= 1
+    # 4096 latent states, of which a few hundred have most of the weight
+    assert len(np.unique(drawn, axis=0)) >= min(count, 100)
+
+
+def test_samples_are_a_function_of_the_seed(results):
+    first, again, other = (results[f"sample_7_{s}/images"] for s in ("0", "0_again", "1"))
+    np.testing.assert_array_equal(first, again)
+    assert abs(first - other).max() > 0.1
+
+
+def test_log_likelihood_equals_the_enumerated_one(results, model, images, exact):
+    values, others = results["log_likelihood/log_likelihood"], results["other/log_likelihood"]
+    assert values.dtype == np.float64 and values.shape == (len(images),)
+    # ess from a run of one's own: what it says of the standard error holds for any seed
+    betas = tf.constant(ais.linear_schedule(20))
+    ess = likelihood(model, tf.constant(images), SAMPLES, betas, seeds.make_seed(9)).ess
+    stderr = np.sqrt(1 / ess - 1 / SAMPLES)
+    for estimate in (values, others):
+        assert abs((estimate - exact.log_px) / stderr).max() < 5
+    assert np.all(values != others)
+
+
+def test_compiled_evaluation_of_an_export_equals_the_enumerated_one(folder, images, exact):
+    evaluate = LikelihoodOfMany(ExportedModel(folder), SAMPLES, 20, len(images))
+    result = evaluate(images.astype(np.uint8), seeds.make_seed(1))
+    stderr = np.sqrt(1 / result.ess - 1 / SAMPLES)
+    assert abs((result.log_marginal - exact.log_z - exact.log_px) / stderr).max() < 5
+
+
+def test_exported_model_knows_its_pixels(folder):
+    exported = ExportedModel(folder)
+    assert exported.num_pixels == 64
+    exported.check_pixels(64, "digits")
+    with pytest.raises(ExportError, match="--dataset=binarized_mnist: found images of 784"):
+        exported.check_pixels(784, "binarized_mnist")
+
+
+def nothing(folder: Path) -> None:
+    folder.mkdir()
+
+
+def no_folder(folder: Path) -> None:
+    del folder
+
+
+def damaged(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "saved_model.pb").write_bytes(b"no protocol buffer")
+
+
+def foreign(folder: Path) -> None:
+    tf.saved_model.save(tf.Module(), str(folder))
+
+
+def foreign_with_our_names(folder: Path) -> None:
+    other = tf.Module()
+    other.double = tf.function(
+        lambda y: {"y": 2 * y}, input_signature=[tf.TensorSpec([], name="y")]
+    )
+    names = ("encode", "decode", "prior")
+    tf.saved_model.save(other, str(folder), signatures=dict.fromkeys(names, other.double))
+
+
+@pytest.mark.parametrize("make", [nothing, no_folder, damaged, foreign, foreign_with_our_names])
+def test_folder_that_is_no_export_of_ours(make, tmp_path):
+    folder = tmp_path / "model"
+    make(folder)
+    with pytest.raises(ExportError) as caught:
+        ExportedModel(folder)
+    assert str(caught.value).startswith(f"{folder}: ") and "\n" not in str(caught.value)

@@ -1,0 +1,218 @@
+"""Gibbs sweeps against enumerated laws: of one, two, three sweeps, and of the stationary state."""
+
+import numpy as np
+import oracles
+import pytest
+import tensorflow as tf
+
+from sampler import gibbs, seeds
+from sampler.rbm import RBM
+
+SEED = seeds.make_seed(0)
+SWEEPS = 40
+CHAINS = 5000  # runs in groups of 250; one less does not
+
+run_compiled = tf.function(gibbs.run, jit_compile=True)
+
+
+def rbm_of(params):
+    return RBM(*(tf.constant(p) for p in params))
+
+
+def assert_law(z1, z2, table):
+    """Independent chains' states have these probabilities: moments to 5 errors, and chi-square."""
+    z1, z2 = np.asarray(z1), np.asarray(z2)
+    n1, n2 = z1.shape[-1], z2.shape[-1]
+    truth = np.einsum("ij,ijk->k", table, state_statistics(n1, n2))
+    # a binary statistic of mean p has variance p (1 - p)
+    stderr = np.sqrt(truth * (1 - truth) / len(z1))
+    oracles.assert_within(oracles.statistics(z1, z2).mean(0), truth, stderr)
+    assert oracles.chi_square(*grouped_counts(z1, z2, table)) < 5
+
+
+def state_statistics(n1, n2):
+    s1, s2 = oracles.states(n1)[:, None], oracles.states(n2)[None]
+    shape = (2**n1, 2**n2)
+    return oracles.statistics(np.broadcast_to(s1, (*shape, n1)), np.broadcast_to(s2, (*shape, n2)))
+
+
+def grouped_counts(z1, z2, table):
+    """Counts of states and what is expected, states of fewer than 5 expected taken together."""
+    counts = np.zeros(table.shape)
+    np.add.at(counts, (oracles.index(z1), oracles.index(z2)), 1)
+    expected = table * len(z1)
+    rare = expected < 5
+    last = [a[rare].sum() for a in (counts, expected)]
+    counts, expected = counts[~rare], expected[~rare]
+    if last[1] < 5:  # too few even together: to a common state
+        counts[0], expected[0] = counts[0] + last[0], expected[0] + last[1]
+        return counts, expected
+    return np.append(counts, last[0]), np.append(expected, last[1])
+
+
+def assert_mixed(params):
+    """SWEEPS sweeps forget their start: second eigenvalue of the enumerated kernel."""
+    eigenvalues = np.sort(abs(np.linalg.eigvals(oracles.sweep_kernel(*params))))
+    assert eigenvalues[-2] ** SWEEPS < 1e-4
+
+
+# Stationary distribution
+
+
+@pytest.mark.parametrize(
+    "chains, n1, n2, scale",
+    [(CHAINS, 4, 3, 0.3), (CHAINS - 1, 3, 4, 1.0), (CHAINS, 2, 5, 2.0), (CHAINS - 1, 5, 2, 2.0)],
+)
+def test_long_runs_have_the_enumerated_law(chains, n1, n2, scale):
+    params = oracles.parameters(np.random.default_rng(n2), n1, n2, scale)
+    assert_mixed(params)
+    rbm = rbm_of(params)
+    z1, z2 = gibbs.run(rbm, gibbs.initial(rbm, chains, SEED), SWEEPS, seeds.fold_in(SEED, 1))
+    assert z1.shape == (chains, n1) and z2.shape == (chains, n2)
+    assert_law(z1, z2, oracles.probabilities(*params))
+
+
+@pytest.mark.parametrize(
+    "batch, run", [((3,), run_compiled), ((2, 2), gibbs.run)], ids=["compiled", "eager"]
+)
+def test_each_of_a_batch_has_its_own_law(batch, run):
+    params = oracles.parameters(np.random.default_rng(1), 3, 4, 0.8, batch)
+    rbm = rbm_of(params)
+    z1, z2 = run(rbm, gibbs.initial(rbm, 4000, SEED), SWEEPS, seeds.fold_in(SEED, 1))
+    assert z1.shape == (*batch, 4000, 3) and z2.shape == (*batch, 4000, 4)
+    for i in np.ndindex(*batch):
+        member = [p[i] for p in params]
+        assert_mixed(member)
+        assert_law(z1[i], z2[i], oracles.probabilities(*member))
+
+
+def test_a_sweep_leaves_exact_samples_exact():
+    params = oracles.parameters(np.random.default_rng(2), 3, 3, 1.0)
+    _, z2 = oracles.samples(*params, 100_000, np.random.default_rng(3))
+    z1, z2 = gibbs.sweep(rbm_of(params), tf.constant(z2, tf.float32), SEED)
+    assert_law(z1, z2, oracles.probabilities(*params))
+
+
+@pytest.mark.parametrize("chains", [CHAINS, CHAINS - 1], ids=["grouped", "ungrouped"])
+def test_without_couplings_units_are_independent(chains):
+    b1, b2, w = oracles.parameters(np.random.default_rng(4), 4, 6, 2.0)
+    z1, z2 = gibbs.run(rbm_of((b1, b2, 0 * w)), tf.zeros([chains, 6]), 1, SEED)
+    p1, p2 = (1 / (1 + np.exp(-np.float64(b))) for b in (b1, b2))
+    truth = np.concatenate([p1, p2, np.outer(p1, p2).ravel()])
+    stderr = np.sqrt(truth * (1 - truth) / chains)
+    oracles.assert_within(oracles.statistics(z1, z2).mean(0), truth, stderr)
+
+
+# The number of sweeps, and the order of chains
+
+
+@pytest.mark.parametrize("chains", [CHAINS, CHAINS - 1], ids=["grouped", "ungrouped"])
+@pytest.mark.parametrize("sweeps", [1, 2, 3])
+def test_run_makes_exactly_the_sweeps_asked_for(sweeps, chains):
+    """A strongly coupled RBM remembers its start, so k sweeps and k + 1 have different laws."""
+    params = np.full(2, -3.6), np.full(3, -2.4), np.full((2, 3), 2.4)
+    laws = [oracles.after_sweeps(*params, np.ones(3), k) for k in range(1, 5)]
+    assert min(oracles.kl(laws[k], laws[k + 1]) for k in range(3)) > 0.01  # 50 nats of evidence
+    rbm = rbm_of([p.astype(np.float32) for p in params])
+    z1, z2 = gibbs.run(rbm, tf.ones([chains, 3]), sweeps, SEED)
+    assert_law(z1, z2, laws[sweeps - 1])
+
+
+@pytest.mark.parametrize("chains", [750, 751], ids=["grouped", "ungrouped"])
+def test_chains_keep_their_places(chains):
+    """Couplings of 400 freeze chains in the all-on or all-off state where they began."""
+    rbm = rbm_of([np.full(n, -600.0, np.float32) for n in (3, 3)] + [np.full((3, 3), 400, "f4")])
+    on = np.random.default_rng(5).integers(0, 2, (chains, 1)).astype(np.float32)
+    z1, z2 = gibbs.run(rbm, tf.tile(tf.constant(on), [1, 3]), 3, SEED)
+    np.testing.assert_array_equal(z1, np.tile(on, 3))
+    np.testing.assert_array_equal(z2, np.tile(on, 3))
+
+
+def test_groups_are_independent():
+    """Units of probability 1/2: the 4 groups of 250 chains agree in half of their units."""
+    rbm = rbm_of(oracles.parameters(np.random.default_rng(6), 20, 20, 0.0))
+    z1, z2 = gibbs.run(rbm, tf.zeros([1000, 20]), 1, SEED)
+    groups = np.concatenate([z1, z2], -1).reshape(4, -1)
+    agreement = [(groups[i] == groups[j]).mean() for i in range(4) for j in range(i)]
+    oracles.assert_within(agreement, 0.5, 0.5 / np.sqrt(groups.shape[1]))
+
+
+@pytest.mark.parametrize("num_sweeps", [0, -1])
+def test_fewer_than_one_sweep_is_refused(num_sweeps):
+    rbm = rbm_of(oracles.parameters(np.random.default_rng(0), 2, 2, 1.0))
+    with pytest.raises(ValueError, match=f"num_sweeps must be at least 1, got {num_sweeps}"):
+        gibbs.run(rbm, tf.zeros([3, 2]), num_sweeps, SEED)
+
+
+# The injected sample_fn
+
+
+def test_sweep_uses_the_injected_sample_fn():
+    """Threshold units, by hand: z1 from z2, then z2 from the new z1."""
+    w = tf.constant([[2.0, -1.0], [-3.0, 1.0], [1.0, 1.0]])
+    rbm = RBM(tf.constant([-1.0, 0.5, -1.5]), tf.constant([0.5, -0.5]), w)
+    z2 = tf.constant([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])
+    z1, new_z2 = gibbs.sweep(rbm, z2, SEED, lambda logits, seed: tf.cast(logits > 0, tf.float32))
+    # logits1: (1, -2.5, -.5), (-1, .5, -1.5), (0, -1.5, .5)
+    np.testing.assert_array_equal(z1, [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    # logits2: (2.5, -1.5), (-2.5, .5), (1.5, .5)
+    np.testing.assert_array_equal(new_z2, [[1, 0], [0, 1], [1, 1]])
+
+
+def test_sweep_gives_each_side_its_own_seed():
+    received = []
+
+    def sample_fn(logits, seed):
+        received.append(tuple(seed.numpy()))
+        return tf.zeros_like(logits)
+
+    rbm = rbm_of(oracles.parameters(np.random.default_rng(0), 2, 2, 1.0))
+    gibbs.sweep(rbm, tf.zeros([1, 2]), SEED, sample_fn)
+    gibbs.sweep(rbm, tf.zeros([1, 2]), seeds.fold_in(SEED, 1), sample_fn)
+    assert len(set(received)) == 4
+
+
+def test_a_relaxed_sweep_is_differentiable():
+    """With sample_fn = sigmoid the sweep is a function, whose gradient finite differences give."""
+    b1, b2, w = (np.float64(p) for p in oracles.parameters(np.random.default_rng(7), 2, 2, 1.0))
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+
+    def total(w):
+        return sigmoid(sigmoid(np.ones(2) @ w.T + b1) @ w + b2).sum()
+
+    rbm = rbm_of([p.astype(np.float32) for p in (b1, b2, w)])
+    with tf.GradientTape() as tape:
+        tape.watch(rbm.w)
+        _, z2 = gibbs.sweep(rbm, tf.ones([1, 2]), SEED, lambda logits, seed: tf.sigmoid(logits))
+        value = tf.reduce_sum(z2)
+    gradient = tape.gradient(value, rbm.w).numpy()
+    for i in np.ndindex(2, 2):
+        step = np.zeros((2, 2))
+        step[i] = 1e-5
+        difference = (total(w + step) - total(w - step)) / 2e-5
+        np.testing.assert_allclose(gradient[i], difference, atol=1e-5)
+
+
+# Bernoulli units and initial states
+
+
+def test_bernoulli_frequencies():
+    logits = np.array([-9.0, -3, -1, 0, 0.5, 2, 6], np.float32)
+    z = gibbs.bernoulli(tf.tile(tf.constant(logits)[None], [200_000, 1]), SEED)
+    p = 1 / (1 + np.exp(-np.float64(logits)))
+    assert z.dtype == tf.float32 and set(np.unique(z)) == {0, 1}
+    oracles.assert_within(np.mean(z, 0), p, np.sqrt(p * (1 - p) / 200_000))
+
+
+def test_bernoulli_of_certain_units():
+    z = gibbs.bernoulli(tf.tile([[-200.0, 200.0]], [10_000, 1]), SEED)
+    np.testing.assert_array_equal(z, np.tile([0, 1], (10_000, 1)))
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)], ids=str)
+def test_initial_states_follow_the_second_biases(batch):
+    params = oracles.parameters(np.random.default_rng(8), 2, 4, 1.5, batch)
+    z2 = gibbs.initial(rbm_of(params), 10_000, SEED)
+    assert z2.shape == (*batch, 10_000, 4)
+    p = 1 / (1 + np.exp(-np.float64(params[1])))
+    oracles.assert_within(np.mean(z2, -2), p, np.sqrt(p * (1 - p) / 10_000))

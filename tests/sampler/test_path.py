@@ -1,0 +1,132 @@
+"""The annealing path against enumeration: its ends, its conditionals, its weights, its sweep."""
+
+import numpy as np
+import oracles
+import pytest
+import tensorflow as tf
+
+from sampler import path as paths
+from sampler import seeds
+from sampler.rbm import RBM
+
+SEED = seeds.make_seed(0)
+BATCHES = [(), (2,), (2, 3)]
+N1, N2 = 4, 3
+
+
+def path_of(start, batch=(), scale=1.0, n2=N2):
+    params = oracles.parameters(np.random.default_rng(0), N1, n2, scale, batch)
+    return start(RBM(*(tf.constant(p) for p in params)))
+
+
+def enumerated(path, beta, i=()):
+    """Parameters of member i of the batch at inverse temperature beta, float64."""
+    rbm, base1, base2 = tf.nest.map_structure(lambda t: t.numpy()[i].astype(np.float64), path)
+    return base1 + beta * (rbm.b1 - base1), base2 + beta * (rbm.b2 - base2), beta * rbm.w
+
+
+def log_marginal1(params):
+    """log of the sum over z2 of exp(-E), for each state z1, [2^n1]."""
+    return np.log(np.exp(-oracles.energies(*params)).sum(1))
+
+
+@pytest.fixture(params=[paths.from_biases, paths.from_uniform], ids=["biases", "uniform"])
+def start(request):
+    return request.param
+
+
+def test_from_biases_starts_at_the_biases_and_from_uniform_at_zero():
+    path = path_of(paths.from_biases)
+    np.testing.assert_array_equal(path.base1, path.rbm.b1)
+    np.testing.assert_array_equal(path.base2, path.rbm.b2)
+    path = path_of(paths.from_uniform)
+    assert not np.any(path.base1) and not np.any(path.base2)
+    assert path.base1.shape == [N1] and path.base2.shape == [N2]
+
+
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
+def test_log_z_base(start, batch):
+    path = path_of(start, batch)
+    log_z = path.log_z_base()
+    assert log_z.dtype == tf.float64 and log_z.shape == batch
+    for i in np.ndindex(*batch):
+        np.testing.assert_allclose(log_z[i], oracles.log_z(*enumerated(path, 0, i)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
+def test_samples_of_the_base(start, batch):
+    path = path_of(start, batch)
+    z1 = path.sample_base(10_000, SEED)
+    assert z1.shape == (*batch, 10_000, N1)
+    for i in np.ndindex(*batch):
+        law = oracles.probabilities(*enumerated(path, 0, i)).sum(1)
+        counts = np.bincount(oracles.index(z1[i]), minlength=2**N1)
+        assert oracles.chi_square(counts, 10_000 * law) < 5
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
+def test_logits_are_those_of_the_rbm_at_beta(start, batch, beta):
+    path, generator = path_of(start, batch), np.random.default_rng(1)
+    z1, z2 = (generator.integers(0, 2, (*batch, 5, n)).astype(np.float32) for n in (N1, N2))
+    logits1, logits2 = path.logits1(z2, beta), path.logits2(z1, beta)
+    at_beta = path.rbm_at(beta)
+    for i in np.ndindex(*batch):
+        b1, b2, w = enumerated(path, beta, i)
+        np.testing.assert_allclose(logits1[i], z2[i] @ w.T + b1, atol=2e-6)
+        np.testing.assert_allclose(logits2[i], z1[i] @ w + b2, atol=2e-6)
+        for value, truth in zip(at_beta, (b1, b2, w), strict=True):
+            np.testing.assert_allclose(value[i], truth, atol=1e-6)
+
+
+@pytest.mark.parametrize("betas", [(0.0, 0.3), (0.3, 1.0), (1.0, 0.2)])
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
+def test_log_weight_is_the_ratio_of_marginals(start, batch, betas):
+    path = path_of(start, batch)
+    z1 = np.broadcast_to(oracles.states(N1), (*batch, 2**N1, N1)).astype(np.float32)
+    log_weight = path.log_weight(tf.constant(z1), *betas)
+    assert log_weight.dtype == tf.float64 and log_weight.shape == (*batch, 2**N1)
+    for i in np.ndindex(*batch):
+        before, after = (log_marginal1(enumerated(path, beta, i)) for beta in betas)
+        np.testing.assert_allclose(log_weight[i], after - before, atol=3e-6)
+
+
+def test_log_weights_of_ten_thousand_small_steps_add_up(start):
+    """Rounding (float32 terms of order 1, 10^4 steps) stays under a thousandth of a nat."""
+    path = path_of(start, scale=2.0)
+    z1 = tf.constant(oracles.states(N1), tf.float32)
+    betas = tf.constant(np.linspace(0, 1, 10_001), tf.float32)
+
+    @tf.function(jit_compile=True)
+    def total(path):
+        def body(i, log_weight):
+            return i + 1, log_weight + path.log_weight(z1, betas[i], betas[i + 1])
+
+        zero = tf.zeros([2**N1], tf.float64)
+        return tf.while_loop(lambda i, _: i < 10_000, body, (0, zero))[1]
+
+    expected = log_marginal1(enumerated(path, 1)) - log_marginal1(enumerated(path, 0))
+    np.testing.assert_allclose(total(path), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("beta", [0.4, 1.0])
+def test_a_sweep_leaves_the_marginal_at_beta_as_it_is(start, beta):
+    path, count = path_of(start), 100_000
+    params = enumerated(path, beta)
+    z1, _ = oracles.samples(*params, count, np.random.default_rng(2))
+    z1 = path.sweep(tf.constant(z1, tf.float32), beta, SEED)
+    counts = np.bincount(oracles.index(z1), minlength=2**N1)
+    assert oracles.chi_square(counts, count * oracles.probabilities(*params).sum(1)) < 5
+
+
+def test_a_sweep_moves_chains_by_the_kernel():
+    """From one fixed state, z1 follows the enumerated transition p(z2 | z1) p(z1' | z2).
+
+    Sides of equal size, so that a seed used for both would give both the same numbers.
+    """
+    path, count, first = path_of(paths.from_uniform, n2=N1), 100_000, 6
+    b1, b2, w = enumerated(path, 0.7)
+    law = oracles.sweep_kernel(b2, b1, w.T)[first]  # sides exchanged: the kernel of z1
+    z1 = tf.tile(tf.constant(oracles.states(N1)[first][None], tf.float32), [count, 1])
+    counts = np.bincount(oracles.index(path.sweep(z1, 0.7, SEED)), minlength=2**N1)
+    assert oracles.chi_square(counts, count * law) < 5
