@@ -54,7 +54,7 @@ def test_log_z(start, n1, n2, scale):
 @STARTS
 def test_log_z_without_batch_dimensions(start):
     params = oracles.parameters(np.random.default_rng(0), 6, 4, 1.0)
-    estimate = ais.estimate(run(start(rbm_of(params)), ais.linear_schedule(31), 500, SEED)[1])
+    estimate = ais.estimate(run(start(rbm_of(params)), ais.linear_schedule(11), 500, SEED)[1])
     assert estimate.log_z.shape == ()
     oracles.assert_within(estimate.log_z, oracles.log_z(*params), estimate.stderr)
 
@@ -119,7 +119,7 @@ def test_weighted_moments_of_a_short_schedule(start):
     mean, stderr = oracles.mean_and_stderr(weights * (z1 - truth))
     oracles.assert_within(mean / weights.mean(), 0, stderr / weights.mean())
     unweighted, error = oracles.mean_and_stderr(z1)
-    assert np.max(abs(unweighted - truth) / error) > 10  # the weights are needed
+    assert np.max(abs(unweighted - truth) / error) > 5  # the weights are needed
 
 
 @STARTS
