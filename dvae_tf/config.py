@@ -61,6 +61,8 @@ class Config:
     checkpoint_every: int = 5000
 
     def __post_init__(self) -> None:
+        for name in CHOICES:
+            _check_choice(name, getattr(self, name))
         for name in _POSITIVE:
             _require(getattr(self, name) > 0, name, getattr(self, name), "a positive number")
         even = self.num_latents % 2 == 0
@@ -93,6 +95,13 @@ class Config:
         return [f"{k}: {mine[k]}, not {theirs[k]}" for k in mine if mine[k] != theirs[k]]
 
 
+CHOICES = {
+    "posterior": ("undirected",),
+    "relaxation": ("pwl", "concrete", "pwl_stop_slope"),
+    "prior_sampler": ("pa", "pcd"),
+}
+"""Accepted names, those of the registries."""
+
 FIELDS = tuple(f.name for f in dataclasses.fields(Config) if f.name != "hidden_units")
 """The fields that the command line sets."""
 
@@ -113,6 +122,10 @@ _POSITIVE = (
 )
 
 
+def _check_choice(name: str, found: str) -> None:
+    _require(found in CHOICES[name], name, found, ", ".join(CHOICES[name]))
+
+
 def _require(holds: bool, name: str, found: object, accepted: str) -> None:
     if not holds:
         raise ConfigError(f"--{name}: found {found}, accepted is {accepted}")
@@ -127,6 +140,8 @@ def resolve(dataset: str, **given: Any) -> Config:
     """
     fields = {k: v for k, v in given.items() if v is not None}
     defaults = {**PAPER, **DATASET_DEFAULTS.get(dataset, {})}
-    relaxation = fields.get("relaxation", Config.relaxation).removesuffix("_stop_slope")
+    relaxation = fields.get("relaxation", Config.relaxation)
+    _check_choice("relaxation", relaxation)
+    relaxation = relaxation.removesuffix("_stop_slope")
     defaults["sharpness"] = defaults["sharpness"][relaxation]
     return Config(dataset=dataset, **{**defaults, **fields})

@@ -33,13 +33,14 @@ def run(config: Config, data_dir: Path, log_dir: Path) -> dict[str, float]:
       DataError: the dataset cannot be had.
       TrainingError: the objective is not a number.
     """
-    _claim(log_dir, config)
+    _check_unclaimed(log_dir, config)
     metrics_path = log_dir / "metrics.json"
     if metrics_path.exists():
         say(f"{log_dir} holds this run, finished")
         return json.loads(metrics_path.read_text())
     dataset = data.load(config.dataset, data_dir)
     trainer = Trainer(config, dataset, log_dir)
+    write_atomically(log_dir / "config.json", config.to_json())
     if trainer.first_step:
         say(f"Going on from step {trainer.first_step}")
     trainer.run()
@@ -87,8 +88,8 @@ def _compiled(function) -> np.ndarray:
     return tf.function(function, jit_compile=True, autograph=False)().numpy()
 
 
-def _claim(log_dir: Path, config: Config) -> None:
-    """Writes config.json, or checks that the one found is the same."""
+def _check_unclaimed(log_dir: Path, config: Config) -> None:
+    """Raises ConfigError if the folder holds a run with another configuration."""
     path = log_dir / "config.json"
     if path.exists():
         different = config.differences(Config.from_json(path))
@@ -97,9 +98,6 @@ def _claim(log_dir: Path, config: Config) -> None:
                 f"--log_dir={log_dir}: holds a run with another configuration "
                 f"({'; '.join(different)}); accepted is the same one, or another folder"
             )
-        return
-    log_dir.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, config.to_json())
 
 
 def _evaluator(config: Config, model: DVAE, num_images: int) -> Evaluator:

@@ -26,8 +26,8 @@ class _Export(tf.Module):
     def __init__(self, model: DVAE, log_z_prior: float, num_temperatures: int, image_shape: tuple):
         super().__init__()
         self.model = model
-        self.format = tf.constant(FORMAT)
-        self.image_shape = tf.constant(image_shape, tf.int32)
+        self.format = tf.Variable(FORMAT, trainable=False)
+        self.image_shape = tf.Variable(image_shape, dtype=tf.int32, trainable=False)
         self.log_z_prior = tf.constant(log_z_prior, tf.float64)
         self.betas = tf.constant(ais.linear_schedule(num_temperatures))
 
@@ -119,6 +119,12 @@ class ExportedModel:
             raise ExportError(
                 f"{directory}: found signatures {sorted(self._signatures)}, accepted is an export "
                 f"of this program (no {', '.join(sorted(missing))})"
+            )
+        found = getattr(self._loaded, "format", None)
+        if not isinstance(found, tf.Variable) or int(found) != FORMAT:
+            raise ExportError(
+                f"{directory}: accepted is an export of this program in format {FORMAT}; found "
+                f"{'no format' if found is None else 'another one'}"
             )
         self.num_pixels = self._signatures["encode"].structured_input_signature[1]["x"].shape[1]
 

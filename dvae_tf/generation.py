@@ -17,13 +17,14 @@ SWEEPS = 20
 def sample_images(model: Model, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Pixels' probabilities [num_samples, D] for samples of the prior.
 
-    The latents come from population annealing of the prior from its biases, so that each mode has
-    its weight; they are `num_samples` members of the resampled population, after further sweeps.
+    The latents come from population annealing of the prior from the uniform distribution, so that
+    each mode has its weight; they are `num_samples` members of the resampled population, after
+    further sweeps.
     """
     rbm = model.prior_rbm()
     betas = ais.linear_schedule(TEMPERATURES)
     population, _ = population_annealing.anneal(
-        path.from_biases(rbm), betas, POPULATION, seeds.fold_in(seed, 0)
+        path.from_uniform(rbm), betas, POPULATION, seeds.fold_in(seed, 0)
     )
     order = tf.argsort(seeds.uniform(seeds.fold_in(seed, 1), [POPULATION]))
     parents = tf.gather(

@@ -150,7 +150,7 @@ def _anneal_in_segments(
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _equilibrate(path: Path, state: State, seed: tf.Tensor, num_sweeps: tf.Tensor) -> tf.Tensor:
+def _equilibrate(path: Path, state: State, seed: tf.Tensor, num_sweeps: int) -> tf.Tensor:
     parents = resampling.systematic(state.log_weights, seeds.fold_in(seed, 0))
     z1 = tf.gather(state.z1, parents, axis=-2, batch_dims=parents.shape.rank - 1)
     z2 = gibbs.bernoulli(path.rbm.logits2(z1), seeds.fold_in(seed, 1))

@@ -65,8 +65,10 @@ class Checkpoints:
             self.best_nll.assign(nll)
         self.validated.assign(step)
 
-    def restore_best(self) -> int:
-        """Restores the best model's parameters; returns the step that they are of."""
+    def restore_best(self) -> int | None:
+        """Restores the best model's parameters; returns their step, None if there are none."""
         path = self._best.latest_checkpoint
+        if path is None:
+            return None
         self._best.checkpoint.restore(path).assert_existing_objects_matched()
         return int(path.rsplit("-", 1)[1])

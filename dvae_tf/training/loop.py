@@ -92,6 +92,11 @@ class Trainer:
         finally:
             self.summaries.close()
         best_step = self.checkpoints.restore_best()
+        if best_step is None:
+            raise TrainingError(
+                f"no validation NLL is finite; --learning_rate: found "
+                f"{self.config.learning_rate}, try a smaller one in another --log_dir"
+            )
         say(f"Best validation NLL {self.best_nll:.2f}, at step {best_step}")
 
     @property
@@ -105,7 +110,10 @@ class Trainer:
         return float(self.checkpoints.best_nll)
 
     def _train(self) -> None:
-        last = self.config.num_steps
+        last, first = self.config.num_steps, self.first_step
+        interrupted = first > 0 and first % self.config.eval_every == 0
+        if interrupted and self.checkpoints.validated < first:
+            self._validate(first)
         with tqdm(total=last, initial=self.first_step, desc="training", unit="step") as bar:
             for step in range(self.first_step + 1, last + 1):
                 started = time.perf_counter()
