@@ -80,7 +80,7 @@ def export(
       num_temperatures: of the annealing of posteriors in `log_likelihood`.
     """
     module = _Export(model, log_z_prior, num_temperatures, image_shape)
-    num_latents = model.prior.b1.shape[0] + model.prior.b2.shape[0]
+    num_latents = model.prior.f1.shape[0] + model.prior.f2.shape[0]
     x = tf.TensorSpec([None, model.pixel_mean.shape[0]], tf.float32, "x")
     z = tf.TensorSpec([None, num_latents], tf.float32, "z")
     num_samples = tf.TensorSpec([], tf.int32, "num_samples")

@@ -119,4 +119,4 @@ class TrainStep:
 
 
 def _is_decayed(variable: keras.Variable) -> bool:
-    return variable.name in ("kernel", "gamma") or variable.path.endswith("prior/w")
+    return variable.name in ("kernel", "gamma") or variable.path.endswith("prior/j")

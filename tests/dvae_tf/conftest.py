@@ -15,6 +15,7 @@ from scipy.special import logsumexp
 from dvae_tf import data
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE
+from sampler.rbm import RBM
 
 UNITS = 6
 """Latents of each side: 4096 states in all."""
@@ -68,9 +69,8 @@ def model(small_config: Config, digits: data.Dataset) -> DVAE:
     for layer in (model.posterior.fields, model.decoder.layers[-1]):
         layer.kernel.assign(0.4 * layer.kernel)
     posteriors = model.encode(tf.constant(digits.valid, tf.float32))
-    for variable, values in zip(model.prior.weights, posteriors, strict=True):
-        noise = 0.2 * generator.standard_normal(variable.shape)
-        variable.assign(tf.reduce_mean(values, 0) + noise)
+    means = [tf.reduce_mean(values, 0) for values in posteriors]
+    model.prior.assign(RBM(*(m + 0.2 * generator.standard_normal(m.shape) for m in means)))
     return model
 
 

@@ -47,8 +47,7 @@ class Replicas:
         sample_fn = relaxations.make(relaxation, sharpness)
         self.posterior = undirected.UndirectedPosterior(UNITS, UNITS, 1.0, 40, 1, sample_fn, 0)
         self.prior = RBMPrior(UNITS, UNITS)
-        for variable, value in zip(self.prior.weights, theta, strict=True):
-            variable.assign(value)
+        self.prior.assign(RBM(*(tf.constant(t, tf.float32) for t in theta)))
 
     def encode(self, x: tf.Tensor, training: bool = False) -> RBM:
         del x, training
@@ -89,7 +88,19 @@ def run(model: Replicas, population: Population, kl_weight: float = 1.0):
         )
     theta, phi = tape.gradient(objective, [[v.value for v in model.prior.weights], model.phi])
     per_replica = [count * tf.convert_to_tensor(g).numpy().astype(np.float64) for g in phi]
-    return terms, flat(theta), per_replica
+    return (
+        terms,
+        flat(binary_gradient(*(tf.convert_to_tensor(g).numpy() for g in theta))),
+        per_replica,
+    )
+
+
+def binary_gradient(f1: np.ndarray, f2: np.ndarray, j: np.ndarray) -> list[np.ndarray]:
+    """The gradient in (b1, b2, W) from that in Ising fields and couplings.
+
+    As W = 4J, b1 = 2(f1 - J 1), b2 = 2(f2 - J'1): df = 2 db, dJ = 4 dW - 2 db1 1' - 2 1 db2'.
+    """
+    return [f1 / 2, f2 / 2, (j + f1[:, None] + f2[None, :]) / 4]
 
 
 def flat(gradients) -> np.ndarray:

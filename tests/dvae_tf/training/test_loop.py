@@ -81,7 +81,7 @@ def fake_trainer(small_config, dataset, tmp_path, new_trainer):
     def make(objective_fn=lambda step: -30.0, **fields) -> Trainer:
         config = dataclasses.replace(small_config, **fields)
         trainer = new_trainer(config, dataset, tmp_path)
-        bias, optimizer = trainer.model.prior.b1, trainer.step_fn.optimizer
+        bias, optimizer = trainer.model.prior.f1, trainer.step_fn.optimizer
 
         def step_fn(indices, detailed):
             del detailed
@@ -102,7 +102,7 @@ def fake_trainer(small_config, dataset, tmp_path, new_trainer):
 
 def bias(trainer: Trainer) -> float:
     """The step that the model is of."""
-    return float(trainer.model.prior.b1.numpy()[0])
+    return float(trainer.model.prior.f1.numpy()[0])
 
 
 def never(step: int) -> float:

@@ -117,8 +117,8 @@ def test_weight_decay_reaches_kernels_gammas_and_prior_couplings(eagerly, small_
     without = first_update(small_config, digits, 0.0)
     with_it = first_update(small_config, digits, 1e3)
     for path, change in with_it.items():
-        decayed = path.endswith(("/kernel", "/gamma")) or path == "prior/w"
-        assert decayed != path.endswith(("/bias", "/beta", "prior/b1", "prior/b2"))
+        decayed = path.endswith(("/kernel", "/gamma")) or path == "prior/j"
+        assert decayed != path.endswith(("/bias", "/beta", "prior/f1", "prior/f2"))
         if decayed:
             assert np.mean(abs(change - without[path]) > 1e-5) > 0.1
         else:
@@ -127,7 +127,7 @@ def test_weight_decay_reaches_kernels_gammas_and_prior_couplings(eagerly, small_
 
 def test_weight_decay_shrinks_the_weights(eagerly, small_config, digits):
     # a decay that outweighs the gradient moves each element of 1/2 down, by the whole first rate
-    change = first_update(small_config, digits, 1e3)["prior/w"]
+    change = first_update(small_config, digits, 1e3)["prior/j"]
     np.testing.assert_allclose(change, -3e-4, rtol=1e-3)
 
 
