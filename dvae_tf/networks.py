@@ -22,12 +22,15 @@ def batch_norm(**kwargs: object) -> keras.layers.BatchNormalization:
 
 
 def dense(units: int, use_bias: bool, name: str, seed: int) -> keras.layers.Dense:
-    """A linear layer with He's truncated-normal initial kernel (fan-in, scale 2).
-
-    The kernel is a function of the run's seed and the layer's name.
-    """
-    kernel = keras.initializers.HeNormal(seed=zlib.crc32(f"{seed} {name}".encode()))
+    """A linear layer with He's initial kernel."""
+    kernel = _he_kernel(name, seed)
     return keras.layers.Dense(units, use_bias=use_bias, kernel_initializer=kernel, name=name)
+
+
+def _he_kernel(name: str, seed: int, divisor: float = 1.0) -> keras.Initializer:
+    """He's truncated normal (fan-in, scale 2) / divisor; depends on the seed and the name alone."""
+    kernel_seed = zlib.crc32(f"{seed} {name}".encode())
+    return keras.initializers.VarianceScaling(2 / divisor**2, seed=kernel_seed)
 
 
 def trunk(hidden: Sequence[int], name: str, seed: int) -> keras.Sequential:
@@ -53,8 +56,6 @@ class ScaledDense(keras.layers.Dense):
 def decoder(hidden: Sequence[int], outputs: int, seed: int) -> keras.Sequential:
     """A trunk and a linear layer: [B, n1 + n2] -> pixels' logits [B, outputs]."""
     network = trunk(hidden, "decoder", seed)
-    kernel = keras.initializers.VarianceScaling(
-        2 / LOGITS_SCALE**2, seed=zlib.crc32(f"{seed} logits".encode())
-    )
+    kernel = _he_kernel("logits", seed, divisor=LOGITS_SCALE)
     network.add(ScaledDense(outputs, kernel_initializer=kernel, name="logits"))
     return network

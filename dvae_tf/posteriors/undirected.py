@@ -17,7 +17,7 @@ INITIAL_COUPLING_GAMMA = 0.1
 """Start of the couplings' batch-norm gamma: the couplings begin at a tenth of `coupling_scale`.
 
 Random couplings of full size cost thousands of steps before they help; gamma grows by itself when
-they do. The README's table has the runs that this was chosen by.
+they do. The README says what has been measured.
 """
 
 

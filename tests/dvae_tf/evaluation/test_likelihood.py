@@ -106,10 +106,8 @@ def test_elbo_equals_the_enumerated_bound(model, images, exact):
 def mean_field(digits, small_config) -> DVAE:
     config = dataclasses.replace(small_config, coupling_scale=0.0)
     model = DVAE(config, digits.train_mean, seed=2)
-    model.prior.j.assign(np.random.default_rng(0).normal(0, 0.25, model.prior.j.shape))
-    j = model.prior.j
-    model.prior.f1.assign(tf.reduce_sum(j, 1))
-    model.prior.f2.assign(tf.reduce_sum(j, 0))
+    w = np.random.default_rng(0).normal(0, 1, model.prior.j.shape)
+    model.prior.assign(model.prior_rbm()._replace(w=tf.constant(w, tf.float32)))
     return model
 
 
