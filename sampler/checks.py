@@ -18,7 +18,7 @@ def check_rbm(rbm: tuple, name: str = "rbm") -> None:
       rbm: an `RBM`: fields b1 [..., n1], b2 [..., n2], w [..., n1, n2].
       name: of the argument, for the message.
     """
-    shapes = {field: tf.TensorShape(value.shape) for field, value in zip(["b1", "b2", "w"], rbm)}
+    shapes = {field: tf.TensorShape(value.shape) for field, value in zip(_FIELDS, rbm, strict=True)}
     b1, b2, w = shapes.values()
     found = ", ".join(f"{field} {tuple(shape)}" for field, shape in shapes.items())
     accepted = "accepted: b1 [..., n1], b2 [..., n2], w [..., n1, n2], n1 and n2 at least 1"
