@@ -10,6 +10,7 @@ from dvae_tf import networks, relaxations
 from dvae_tf.config import Config
 from dvae_tf.posteriors import POSTERIORS
 from dvae_tf.prior import RBMPrior
+from sampler.ising import IsingRBM
 from sampler.rbm import RBM
 
 
@@ -45,10 +46,14 @@ class DVAE(keras.Model):
         self.encode(tf.zeros([1, len(pixel_mean)]))
         self.decode(zeros, zeros)
 
-    def encode(self, x: tf.Tensor, training: bool = False) -> RBM:
-        """phi(x), the posterior's RBMs [B], for images x [B, D] in [0, 1]."""
+    def phi(self, x: tf.Tensor, training: bool = False) -> IsingRBM:
+        """The posterior's RBMs [B] as the encoder emits them, for images x [B, D] in [0, 1]."""
         context = self.encoder(x - self.pixel_mean, training=training)
         return self.posterior(context, training=training)
+
+    def encode(self, x: tf.Tensor) -> RBM:
+        """The posterior's RBMs [B] in the parameters of binary units, for evaluation."""
+        return self.phi(x).binary()
 
     def decode(self, z1: tf.Tensor, z2: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits of p(x = 1 | z), [..., D], for z1 [..., n1] and z2 [..., n2]."""

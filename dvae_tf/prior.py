@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from sampler import ising
 from sampler.population_annealing import Population
 from sampler.rbm import RBM
 
@@ -12,8 +13,7 @@ from sampler.rbm import RBM
 class RBMPrior(keras.layers.Layer):
     """Fields and couplings of the prior's Ising spins s = 2z - 1, all zero at first.
 
-    In binary units W = 4J, b1 = 2(f1 - J 1), b2 = 2(f2 - J'1), as in the posterior's head: a change
-    of J leaves the mean of an unbiased unit alone, and training is faster than in (b, W).
+    Training is faster than in (b, W): see `sampler.ising.IsingRBM`.
     """
 
     def __init__(self, n1: int, n2: int):
@@ -25,14 +25,12 @@ class RBMPrior(keras.layers.Layer):
     def rbm(self) -> RBM:
         """The prior as a value in binary units, without batch dimensions."""
         f1, f2, j = (tf.convert_to_tensor(v.value) for v in (self.f1, self.f2, self.j))
-        return RBM(2 * (f1 - tf.reduce_sum(j, 1)), 2 * (f2 - tf.reduce_sum(j, 0)), 4 * j)
+        return ising.IsingRBM(f1, f2, j).binary()
 
     def assign(self, rbm: RBM) -> None:
         """Makes the prior equal to `rbm`, without batch dimensions."""
-        j = rbm.w / 4
-        self.f1.assign(rbm.b1 / 2 + tf.reduce_sum(j, 1))
-        self.f2.assign(rbm.b2 / 2 + tf.reduce_sum(j, 0))
-        self.j.assign(j)
+        for variable, value in zip((self.f1, self.f2, self.j), ising.from_binary(rbm), strict=True):
+            variable.assign(value)
 
 
 def log_z_surrogate(theta: RBM, population: Population) -> tf.Tensor:
@@ -44,5 +42,4 @@ def log_z_surrogate(theta: RBM, population: Population) -> tf.Tensor:
       theta: the prior.
       population: C weighted samples of it.
     """
-    z1, z2 = tf.stop_gradient(population.z1), tf.stop_gradient(population.z2)
-    return -tf.reduce_sum(population.weights() * theta.energy(z1, z2))
+    return -theta.mean_energy(*map(tf.stop_gradient, (*population[:2], population.weights())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import tensorflow as tf
 
@@ -11,6 +12,17 @@ from sampler.rbm import RBM
 
 SampleFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """(logits, seed) -> a sample of each unit, hard or relaxed, of the logits' shape."""
+
+
+class Conditionals(Protocol):
+    """What a sweep asks of a Boltzmann machine: an `RBM`, an `IsingRBM`."""
+
+    def logits1(self, z2: tf.Tensor) -> tf.Tensor:
+        """Logits of p(z1 = 1 | z2), [..., C, n1]."""
+
+    def logits2(self, z1: tf.Tensor) -> tf.Tensor:
+        """Logits of p(z2 = 1 | z1), [..., C, n2]."""
+
 
 _GROUP = 250
 _MANY = 500
@@ -23,7 +35,7 @@ def bernoulli(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def sweep(
-    rbm: RBM, z2: tf.Tensor, seed: tf.Tensor, sample_fn: SampleFn = bernoulli
+    rbm: Conditionals, z2: tf.Tensor, seed: tf.Tensor, sample_fn: SampleFn = bernoulli
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """One sweep z1 ~ p(z1 | z2), z2 ~ p(z2 | z1) (the paper's equation 5).
 
@@ -49,7 +61,7 @@ def run(rbm: RBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor) -> tuple[tf.T
     if num_sweeps < 1:
         raise ValueError(f"num_sweeps must be at least 1, got {num_sweeps}")
     num_chains, n2 = z2.shape[-2:]
-    if rbm.b1.shape.rank > 1 or (num_chains or 0) < _MANY or num_chains % _GROUP:
+    if z2.shape.rank > 2 or (num_chains or 0) < _MANY or num_chains % _GROUP:
         return _run(rbm, z2, num_sweeps, seed)
     groups = num_chains // _GROUP
     z1, z2 = _run(rbm.copies(groups), tf.reshape(z2, [groups, _GROUP, n2]), num_sweeps, seed)

@@ -47,6 +47,18 @@ class RBM(NamedTuple):
         field1 = tf.reduce_sum(self.b1[..., None, :] * z1, -1)
         return -(field1 + tf.reduce_sum(self.logits2(z1) * z2, -1))
 
+    def mean_energy(self, z1: tf.Tensor, z2: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """sum_c weights_c E(z1_c, z2_c), [...], for weights [..., C]; from the states' moments.
+
+        Its gradient with respect to the parameters is the moments, which are at hand already.
+        """
+        weighted = weights[..., None] * z1
+        mean2 = tf.reduce_sum(weights[..., None] * z2, -2)
+        pairs = tf.matmul(weighted, z2, transpose_a=True)
+        of_biases = tf.reduce_sum(self.b1 * tf.reduce_sum(weighted, -2), -1)
+        of_biases += tf.reduce_sum(self.b2 * mean2, -1)
+        return -(of_biases + tf.reduce_sum(self.w * pairs, [-2, -1]))
+
     def energy_change(self, new: RBM, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
         """E_new - E_self at (z1, z2), [..., C], from the parameters' differences.
 

@@ -21,8 +21,8 @@ LAYERS = [
 ]
 """From the bottom to the top: a module imports from its own layer and from those below."""
 
-READERS_OF_W = ["sampler.rbm", "dvae_tf.prior", "dvae_tf.posteriors"]
-"""Who may read an attribute `w`: the RBM, and those that own the couplings it is made of."""
+READERS_OF_W = ["sampler.rbm", "sampler.ising"]
+"""Who may read an attribute `w`: the RBM, and the value that turns it into spins'."""
 
 
 def read_modules():
@@ -172,5 +172,5 @@ def test_a_planted_unknown_module_has_no_layer():
 def test_a_planted_read_of_the_couplings_is_found(modules, source):
     for name in ("sampler.gibbs", "dvae_tf.objectives.elbo", "run_dvae"):
         assert [r.split()[0] for r in reads_of_w({**modules, name: source})] == [name]
-    assert reads_of_w({"dvae_tf.prior": source, "sampler.rbm": source}) == []
+    assert reads_of_w({"sampler.ising": source, "sampler.rbm": source}) == []
     assert reads_of_w({"sampler.gibbs": "self.w = 1"}) == []

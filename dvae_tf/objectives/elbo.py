@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from dvae_tf.model import DVAE, log_bernoulli
 from dvae_tf.prior import log_z_surrogate
+from sampler.ising import IsingRBM
 from sampler.population_annealing import Population
-from sampler.rbm import RBM
 
 
 class Terms(NamedTuple):
@@ -18,7 +18,7 @@ class Terms(NamedTuple):
     Attributes:
       log_likelihood: log p(x | zeta), nats.
       prior_energy: E_theta(zeta), without log Z_theta.
-      posterior_energy: E_phi(zeta), without log Z_phi.
+      posterior_energy: E_phi(zeta) of the spins, without log Z_phi.
       inside: fraction of zeta strictly inside (0, 1).
       phi: the posteriors, [B].
       chains: the images' advanced chains, [B, 1, n2].
@@ -29,7 +29,7 @@ class Terms(NamedTuple):
     prior_energy: tf.Tensor
     posterior_energy: tf.Tensor
     inside: tf.Tensor
-    phi: RBM
+    phi: IsingRBM
     chains: tf.Tensor
     logits: tf.Tensor
 
@@ -58,7 +58,7 @@ def elbo(
       kl_weight: lambda, in [0, 1].
       seed: int32, shape [2].
     """
-    phi = model.encode(x, training=True)
+    phi = model.phi(x, training=True)
     sample = model.posterior.sample(phi, chains, seed)
     zeta1, zeta2 = sample.zeta1, sample.zeta2
     fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)

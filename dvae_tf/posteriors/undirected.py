@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from dvae_tf.networks import batch_norm, dense
+from dvae_tf.networks import BatchNorm, dense
+from dvae_tf.posteriors.backpropagation import relaxed_sweeps
 from sampler import gibbs, seeds
-from sampler.rbm import RBM
+from sampler.ising import IsingRBM
 
 INITIAL_COUPLING_GAMMA = 0.1
 """Start of the couplings' batch-norm gamma: the couplings begin at a tenth of `coupling_scale`.
@@ -37,10 +37,8 @@ class Sample(NamedTuple):
 class UndirectedPosterior(keras.layers.Layer):
     """Maps the encoder's context to an RBM, and samples that RBM.
 
-    The head speaks of Ising spins s = 2z - 1, with couplings J = coupling_scale BN(dense(c)) /
-    sqrt(n1) and fields f = dense(c); in binary units that is W = 4J, b1 = 2(f1 - J 1) and
-    b2 = 2(f2 - J'1). A change of J then leaves the mean of an unbiased unit alone, without which
-    training diverges.
+    The head emits Ising fields f = dense(c) and couplings J = coupling_scale BN(dense(c)) /
+    sqrt(n1); in parameters of binary units (b and W from a dense layer) training diverges.
 
     Args:
       n1, n2: units of the two sides.
@@ -63,23 +61,22 @@ class UndirectedPosterior(keras.layers.Layer):
     ):
         super().__init__(name="posterior")
         self.n1, self.n2 = n1, n2
-        self.scale = coupling_scale / math.sqrt(n1)
         self.num_sweeps, self.num_relaxed_sweeps = num_sweeps, num_relaxed_sweeps
         self.relaxation = relaxation
         self.fields = dense(n1 + n2, use_bias=True, name="fields", seed=seed)
         self.couplings = dense(n1 * n2, use_bias=False, name="couplings", seed=seed)
         initial = keras.initializers.Constant(INITIAL_COUPLING_GAMMA)
-        self.batch_norm = batch_norm(gamma_initializer=initial, name="couplings_batch_norm")
+        self.batch_norm = BatchNorm(
+            coupling_scale / math.sqrt(n1), gamma_initializer=initial, name="couplings_batch_norm"
+        )
 
-    def call(self, context: tf.Tensor, training: bool = False) -> RBM:
+    def call(self, context: tf.Tensor, training: bool = False) -> IsingRBM:
         """phi(x): context [B, features] -> RBMs with batch dimension [B]."""
-        fields = 2 * self.fields(context)
-        f1, f2 = fields[:, : self.n1], fields[:, self.n1 :]
-        normalised = self.batch_norm(self.couplings(context), training=training)
-        w = 4 * self.scale * tf.reshape(normalised, [-1, self.n1, self.n2])
-        return RBM(f1 - tf.reduce_sum(w, 2) / 2, f2 - tf.reduce_sum(w, 1) / 2, w)
+        f1, f2 = tf.split(self.fields(context), [self.n1, self.n2], -1)
+        j = self.batch_norm(self.couplings(context), training=training)
+        return IsingRBM(f1, f2, tf.reshape(j, [-1, self.n1, self.n2]))
 
-    def sample(self, phi: RBM, chains: tf.Tensor, seed: tf.Tensor) -> Sample:
+    def sample(self, phi: IsingRBM, chains: tf.Tensor, seed: tf.Tensor) -> Sample:
         """Algorithm 1: advances persistent chains and draws differentiable samples from them.
 
         Args:
@@ -89,23 +86,7 @@ class UndirectedPosterior(keras.layers.Layer):
         """
         fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
         _, chains = gibbs.run(fixed_phi, chains, self.num_sweeps, seeds.fold_in(seed, 0))
-        zeta2 = tf.stop_gradient(chains)
-        for i in range(self.num_relaxed_sweeps):
-            sweep_seed = seeds.fold_in(seed, 1 + i)
-            zeta1, zeta2 = gibbs.sweep(phi, zeta2, sweep_seed, self._relax)
+        relaxed_seeds = [seeds.fold_in(seed, 1 + i) for i in range(self.num_relaxed_sweeps)]
+        start = tf.stop_gradient(chains)
+        zeta1, zeta2 = relaxed_sweeps(phi, start, relaxed_seeds, self.relaxation)
         return Sample(zeta1, zeta2, chains)
-
-    def _relax(self, logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return _materialise(self.relaxation(_materialise(logits), seed))
-
-
-@tf.custom_gradient
-def _materialise(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """x, written to memory, and so its gradient.
-
-    The gradient of W is a sum of outer products of samples and logits' gradients. XLA on a CPU
-    fuses what these are computed from into each of their B n1 n2 elements (25 ms of a step of 55);
-    it does not fuse a matrix product, and that with the identity is exact.
-    """
-    identity = tf.eye(x.shape[-1])
-    return tf.matmul(x, identity), lambda gradient: tf.matmul(gradient, identity)

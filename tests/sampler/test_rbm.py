@@ -123,3 +123,15 @@ def test_copies(case):
 def test_mean_abs_coupling(case):
     _, params, _, _ = case
     np.testing.assert_allclose(rbm_of(params).mean_abs_coupling(), abs(params[2]).mean(), RTOL)
+
+
+def test_mean_energy_is_the_weighted_mean_of_energies():
+    generator = np.random.default_rng(5)
+    params = oracles.parameters(generator, 4, 3, 1.0, (2,))
+    z1, z2 = (generator.integers(0, 2, (2, 6, n)).astype(np.float32) for n in (4, 3))
+    weights = generator.random((2, 6)).astype(np.float32)
+    mean = RBM(*map(tf.constant, params)).mean_energy(*map(tf.constant, (z1, z2, weights)))
+    for k in range(2):
+        one = [p[k] for p in params]
+        energies = [oracles.energy(*one, z1[k, c], z2[k, c]) for c in range(6)]
+        np.testing.assert_allclose(mean[k], weights[k] @ energies, rtol=1e-5)

@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import relaxations
+from dvae_tf.posteriors.backpropagation import relaxed_sweeps
 from dvae_tf.posteriors.undirected import UndirectedPosterior
-from sampler import seeds
+from sampler import gibbs, seeds
+from sampler.ising import IsingRBM, from_binary
 from sampler.rbm import RBM
 
 
@@ -25,7 +27,7 @@ def context() -> tf.Tensor:
 def test_head_speaks_of_spins(context):
     # J = 1.5 BN(c A) / sqrt(n1), f = c B + b; W = 4J, b1 = 2 (f1 - J 1), b2 = 2 (f2 - J'1)
     posterior = make()
-    phi = [t.numpy() for t in posterior(context, training=True)]
+    phi = [t.numpy() for t in posterior(context, training=True).binary()]
     raw = context.numpy().astype(np.float64) @ posterior.couplings.kernel.numpy()
     gamma = posterior.batch_norm.gamma.numpy()
     normalised = gamma * (raw - raw.mean(0)) / np.sqrt(raw.var(0) + 1e-2)
@@ -41,7 +43,7 @@ def test_fluctuating_couplings_leave_an_unbiased_unit_alone(context):
     posterior = make()
     posterior(context)
     posterior.fields.kernel.assign(tf.zeros_like(posterior.fields.kernel))
-    phi = [t.numpy() for t in posterior(context[:5], training=False)]
+    phi = [t.numpy() for t in posterior(context[:5], training=False).binary()]
     assert abs(phi[0]).max() > 0.05
     for one in zip(*phi, strict=True):
         np.testing.assert_allclose(oracles.mean1(*one), 0.5, atol=1e-5)
@@ -50,7 +52,7 @@ def test_fluctuating_couplings_leave_an_unbiased_unit_alone(context):
 
 def test_no_couplings_without_a_scale(context):
     phi = make(coupling_scale=0.0)(context)
-    assert not np.any(phi.w)
+    assert not np.any(phi.j)
 
 
 @pytest.mark.parametrize(("sweeps", "relaxed"), [(1, 1), (3, 1), (2, 3)])
@@ -59,7 +61,8 @@ def test_hard_sweeps_keep_the_posterior(sweeps, relaxed):
     count, generator = 20_000, np.random.default_rng(1)
     rbm = [generator.normal(size=s) for s in ((3,), (5,), (3, 5))]
     _, z2 = oracles.samples(*rbm, count, generator)
-    phi = RBM(*(tf.constant(np.repeat(t[None], count, 0), tf.float32) for t in rbm))
+    copies = RBM(*(tf.constant(np.repeat(t[None], count, 0), tf.float32) for t in rbm))
+    phi = from_binary(copies)
     posterior = make(sweeps=sweeps, relaxed=relaxed)
     sample = posterior.sample(phi, tf.constant(z2[:, None], tf.float32), seeds.make_seed(3))
     assert (sample.zeta1.shape, sample.zeta2.shape) == ((count, 1, 3), (count, 1, 5))
@@ -74,10 +77,41 @@ def test_gradient_flows_through_relaxed_sweeps_only(relaxed):
     # the hard chain that a sweep starts from is data: b2's gradient in zeta1 needs a second sweep
     generator = np.random.default_rng(2)
     values = [generator.normal(size=s) for s in ((50, 3), (50, 5), (50, 3, 5))]
-    phi = RBM(*(tf.constant(t, tf.float32) for t in values))
+    phi = IsingRBM(*(tf.constant(t, tf.float32) for t in values))
     posterior = make(relaxed=relaxed, name="concrete")
     with tf.GradientTape() as tape:
         tape.watch(phi)
         sample = posterior.sample(phi, tf.zeros([50, 1, 5]), seeds.make_seed(0))
-    gradient = tape.gradient(sample.zeta1, phi.b2, unconnected_gradients="zero").numpy()
+    gradient = tape.gradient(sample.zeta1, phi.f2, unconnected_gradients="zero").numpy()
     assert np.any(gradient != 0) == (relaxed == 2)
+
+
+@pytest.mark.parametrize("relaxed", [1, 3])
+@pytest.mark.parametrize("name", ["pwl", "concrete"])
+def test_written_gradient_is_autodiff_s(relaxed, name):
+    generator = np.random.default_rng(3)
+    values = [generator.normal(size=s) for s in ((6, 3), (6, 5), (6, 3, 5))]
+    phi = IsingRBM(*(tf.constant(t, tf.float32) for t in values))
+    z2 = tf.constant(generator.integers(0, 2, (6, 4, 5)), tf.float32)
+    weights = [tf.constant(generator.normal(size=(6, 4, n)), tf.float32) for n in (3, 5)]
+    relaxation = relaxations.make(name, 4.0)
+    sweep_seeds = [seeds.make_seed(i) for i in range(relaxed)]
+
+    def plain_sweeps():
+        zeta2 = z2
+        for seed in sweep_seeds:
+            zeta1, zeta2 = gibbs.sweep(phi, zeta2, seed, relaxation)
+        return zeta1, zeta2
+
+    gradients = []
+    for sweeps in (plain_sweeps, lambda: relaxed_sweeps(phi, z2, sweep_seeds, relaxation)):
+        with tf.GradientTape() as tape:
+            tape.watch(phi)
+            # a function in which both sides meet
+            zeta1, zeta2 = sweeps()
+            loss = tf.reduce_sum(weights[0] * zeta1**2)
+            loss += tf.reduce_sum(weights[1] * zeta2 * tf.reduce_sum(zeta1, -1, keepdims=True))
+        gradients.append(tape.gradient(loss, phi))
+    for written, autodiff in zip(*gradients, strict=True):
+        assert abs(autodiff.numpy()).max() > 0.1
+        np.testing.assert_allclose(written, autodiff, rtol=1e-4, atol=1e-4)
