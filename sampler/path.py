@@ -44,25 +44,24 @@ class Path(NamedTuple):
         return self.rbm.tempered(beta, self.base1, self.base2)
 
     def logits1(self, z2: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Logits of p_beta(z1 = 1 | z2), [..., C, n1]."""
-        bias = self.base1 + beta * (self.rbm.b1 - self.base1)
-        return bias[..., None, :] + beta * self.rbm.coupling1(z2)
+        """Logits of p_beta(z1 = 1 | z2), [..., C, n1]; `beta` a scalar, or [C] for each chain's."""
+        return _blend(self.base1, self.rbm.b1, self.rbm.coupling1(z2), beta)
 
     def logits2(self, z1: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Logits of p_beta(z2 = 1 | z1), [..., C, n2]."""
-        bias = self.base2 + beta * (self.rbm.b2 - self.base2)
-        return bias[..., None, :] + beta * self.rbm.coupling2(z1)
+        """Logits of p_beta(z2 = 1 | z1), [..., C, n2]; `beta` as in `logits1`."""
+        return _blend(self.base2, self.rbm.b2, self.rbm.coupling2(z1), beta)
 
     def log_weight(self, z1: tf.Tensor, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
         """log of the ratio of unnormalised p(z1) at the two temperatures, float64, [..., C].
 
+        Inverse temperatures are scalars, or [C] for each chain's own.
         The second side is summed out: log p*(z1) = b1'z1 + sum softplus(b2 + W'z1). The rounding
         is relative to the step, however small: see `_softplus_change`.
         """
-        step = new_beta - beta
+        step = tf.convert_to_tensor(new_beta - beta, tf.float32)
         bias = tf.reduce_sum((self.rbm.b1 - self.base1)[..., None, :] * z1, -1)
         slope = (self.rbm.b2 - self.base2)[..., None, :] + self.rbm.coupling2(z1)
-        change = _softplus_change(self.logits2(z1, beta), step * slope)
+        change = _softplus_change(self.logits2(z1, beta), step[..., None] * slope)
         return tf.cast(step * bias + tf.reduce_sum(change, -1), tf.float64)
 
     def transposed(self) -> Path:
@@ -90,6 +89,12 @@ def _softplus_change(x: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
         return tf.minimum(change, 0) + tf.math.log1p(share * tf.math.expm1(abs(change)))
 
     return tf.cond(tf.reduce_max(abs(change)) > _LARGE, subtracted, small)
+
+
+def _blend(base: tf.Tensor, bias: tf.Tensor, coupling: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+    """base + beta (bias - base + coupling), for couplings [..., C, n] and a beta of each chain."""
+    beta = tf.convert_to_tensor(beta, tf.float32)[..., None]
+    return base[..., None, :] + beta * (bias - base)[..., None, :] + beta * coupling
 
 
 def from_biases(rbm: RBM) -> Path:
