@@ -63,13 +63,6 @@ class Bracket(NamedTuple):
     upper: tf.Tensor
 
 
-def linear_schedule(num_temperatures: int) -> np.ndarray:
-    """Equidistant inverse temperatures from 0 to 1, float32, [num_temperatures] (at least 2)."""
-    if num_temperatures < 2:
-        raise ValueError(f"num_temperatures must be at least 2, got {num_temperatures}")
-    return np.linspace(0, 1, num_temperatures, dtype=np.float32)
-
-
 def start(path: Path, num_chains: int | tf.Tensor, seed: tf.Tensor) -> State:
     """Exact samples of the base, with weights of which the mean is log Z of the base."""
     z1 = path.sample_base(num_chains, seed)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sampler import gibbs, seeds
+from sampler import checks, gibbs, seeds
 from sampler.rbm import RBM
 
 
@@ -76,3 +76,30 @@ def from_biases(rbm: RBM) -> Path:
 def from_uniform(rbm: RBM) -> Path:
     """The path from the uniform distribution over all states."""
     return Path(rbm, tf.zeros_like(rbm.b1), tf.zeros_like(rbm.b2))
+
+
+def from_means(rbm: RBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.01) -> Path:
+    """The path from independent units with the given means (of samples of the RBM, or of data).
+
+    Salakhutdinov and Murray (2008) fit the base to the data's means. Means are clipped to
+    [clip, 1 - clip], so that a unit that was never seen on or off can still change.
+
+    Args:
+      rbm: the target.
+      mean1, mean2: in [0, 1], [..., n1] and [..., n2].
+      clip: in (0, 1/2).
+
+    Raises:
+      ValueError: shapes that don't fit, means outside [0, 1] or NaN, a clip out of range.
+    """
+    checks.check_rbm(rbm)
+    if not 0 < clip < 0.5:
+        raise ValueError(f"clip: found {clip!r}; accepted: between 0 and 1/2, both excluded")
+    mean1 = checks.check_means(mean1, rbm.b1.shape, "mean1")
+    mean2 = checks.check_means(mean2, rbm.b2.shape, "mean2")
+
+    def logit(mean: tf.Tensor) -> tf.Tensor:
+        mean = tf.clip_by_value(mean, clip, 1 - clip)
+        return tf.math.log(mean) - tf.math.log1p(-mean)
+
+    return Path(rbm, logit(mean1), logit(mean2))
