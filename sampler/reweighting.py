@@ -68,7 +68,9 @@ def reweight(result: Result, betas: np.ndarray) -> Reweighted:
     for member in np.ndindex(*batch):
         at = (slice(None), *member)
         histograms = _histograms(energies[at], log_weights[at])
-        answers[(slice(None), *at)] = _jackknife(histograms, result.trace.betas, betas)
+        answers[(slice(None), slice(None), *member)] = _jackknife(
+            histograms, result.trace.betas, betas
+        )
     return Reweighted(*answers)
 
 

@@ -80,7 +80,7 @@ def test_moments_and_their_error():
     truth = [oracles.moments(*(p[i] for p in params)) for i in np.ndindex(2, 3)]
     # two values of each z, whose errors are not 0: 1/6000 of a probability counts
     oracles.assert_within(mean, np.reshape(truth, mean.shape), stderr)
-    assert 0 < np.min(stderr) and np.max(stderr) < 0.02
+    assert np.min(stderr) > 0 and np.max(stderr) < 0.02
     log_z = np.log(np.mean(np.exp(result.population.log_weights), -1))
     np.testing.assert_allclose(log_z, result.log_z, rtol=1e-12)
 
