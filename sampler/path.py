@@ -74,6 +74,12 @@ class Path(NamedTuple):
         return gibbs.bernoulli(self.logits1(z2, beta), seeds.fold_in(seed, 1))
 
 
+def _blend(base: tf.Tensor, bias: tf.Tensor, coupling: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+    """base + beta (bias - base + coupling), for couplings [..., C, n] and a beta of each chain."""
+    beta = tf.convert_to_tensor(beta, tf.float32)[..., None]
+    return base[..., None, :] + beta * (bias - base)[..., None, :] + beta * coupling
+
+
 def _softplus_change(x: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
     """softplus(x + change) - softplus(x), elementwise, with an error relative to `change`.
 
