@@ -104,7 +104,12 @@ def _blend(base: tf.Tensor, bias: tf.Tensor, coupling: tf.Tensor, beta: tf.Tenso
 
 
 def from_biases(rbm: RBM) -> Path:
-    """The path from the RBM's own biases: only the couplings are annealed."""
+    """The path from the RBM's own biases: only the couplings are annealed.
+
+    Short work where the biases decide, as for posteriors. Where strong biases balance strong
+    couplings (a ferromagnet of two modes), the base sits in one mode and the other is never seen,
+    without a trace in the weights: take `from_uniform`, or see `ais.log_z_bracket`.
+    """
     return Path(rbm, rbm.b1, rbm.b2)
 
 
