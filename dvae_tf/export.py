@@ -9,7 +9,7 @@ import tensorflow as tf
 from dvae_tf import generation
 from dvae_tf.evaluation.likelihood import likelihood
 from dvae_tf.model import DVAE
-from sampler import ais, seeds
+from sampler import schedules, seeds
 from sampler.rbm import RBM
 
 FORMAT = 1
@@ -29,7 +29,7 @@ class _Export(tf.Module):
         self.format = tf.Variable(FORMAT, trainable=False)
         self.image_shape = tf.Variable(image_shape, dtype=tf.int32, trainable=False)
         self.log_z_prior = tf.constant(log_z_prior, tf.float64)
-        self.betas = tf.constant(ais.linear_schedule(num_temperatures))
+        self.betas = tf.constant(schedules.linear(num_temperatures))
 
     def encode(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         return self.model.encode(x)._asdict()

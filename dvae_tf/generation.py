@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from dvae_tf.evaluation.likelihood import Model
-from sampler import ais, gibbs, path, population_annealing, resampling, seeds
+from sampler import gibbs, path, population_annealing, resampling, schedules, seeds
 
 POPULATION = 1000
 """Least population that a prior's samples are drawn from."""
@@ -22,8 +22,8 @@ def sample_images(model: Model, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.T
     further sweeps.
     """
     rbm = model.prior_rbm()
-    betas = ais.linear_schedule(TEMPERATURES)
-    population, _ = population_annealing.anneal(
+    betas = schedules.linear(TEMPERATURES)
+    population = population_annealing.anneal(
         path.from_uniform(rbm), betas, POPULATION, seeds.fold_in(seed, 0)
     )
     order = tf.argsort(seeds.uniform(seeds.fold_in(seed, 1), [POPULATION]))

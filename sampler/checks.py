@@ -54,3 +54,13 @@ def check_betas(betas: np.ndarray, name: str = "betas") -> None:
             f"{name} {values.shape}: found {values.min():.4g} to {values.max():.4g}, "
             f"{'rising' if rises else 'unsorted'}; accepted: rising from exactly 0 to exactly 1"
         )
+
+
+def check_means(means: tf.Tensor, shape: tf.TensorShape, name: str) -> tf.Tensor:
+    """`means` as float32; raises ValueError unless they have `shape` and lie in [0, 1]."""
+    means = tf.cast(means, tf.float32)
+    if not means.shape.is_compatible_with(shape):
+        raise ValueError(f"{name}: found {tuple(means.shape)}; accepted: {tuple(shape)}")
+    if hasattr(means, "numpy") and not np.all((means.numpy() >= 0) & (means.numpy() <= 1)):
+        raise ValueError(f"{name} {tuple(shape)}: accepted: numbers from 0 to 1, none NaN")
+    return means

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sampler import gibbs, seeds
+from sampler import checks, gibbs, seeds
 from sampler.rbm import RBM
+
+_LARGE = 20.0
 
 
 class Path(NamedTuple):
@@ -42,25 +44,29 @@ class Path(NamedTuple):
         return self.rbm.tempered(beta, self.base1, self.base2)
 
     def logits1(self, z2: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Logits of p_beta(z1 = 1 | z2), [..., C, n1]."""
-        bias = self.base1 + beta * (self.rbm.b1 - self.base1)
-        return bias[..., None, :] + beta * self.rbm.coupling1(z2)
+        """Logits of p_beta(z1 = 1 | z2), [..., C, n1]; `beta` a scalar, or [C] for each chain's."""
+        return _blend(self.base1, self.rbm.b1, self.rbm.coupling1(z2), beta)
 
     def logits2(self, z1: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Logits of p_beta(z2 = 1 | z1), [..., C, n2]."""
-        bias = self.base2 + beta * (self.rbm.b2 - self.base2)
-        return bias[..., None, :] + beta * self.rbm.coupling2(z1)
+        """Logits of p_beta(z2 = 1 | z1), [..., C, n2]; `beta` as in `logits1`."""
+        return _blend(self.base2, self.rbm.b2, self.rbm.coupling2(z1), beta)
 
     def log_weight(self, z1: tf.Tensor, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
         """log of the ratio of unnormalised p(z1) at the two temperatures, float64, [..., C].
 
-        The second side is summed out: log p*(z1) = b1'z1 + sum softplus(b2 + W'z1). The softplus
-        terms are subtracted unit by unit, before the sum, which keeps small steps accurate.
+        Inverse temperatures are scalars, or [C] for each chain's own.
+        The second side is summed out: log p*(z1) = b1'z1 + sum softplus(b2 + W'z1). The rounding
+        is relative to the step, however small: see `_softplus_change`.
         """
+        step = tf.convert_to_tensor(new_beta - beta, tf.float32)
         bias = tf.reduce_sum((self.rbm.b1 - self.base1)[..., None, :] * z1, -1)
-        change = tf.nn.softplus(self.logits2(z1, new_beta)) - tf.nn.softplus(self.logits2(z1, beta))
-        step = (new_beta - beta) * bias + tf.reduce_sum(change, -1)
-        return tf.cast(step, tf.float64)
+        slope = (self.rbm.b2 - self.base2)[..., None, :] + self.rbm.coupling2(z1)
+        change = _softplus_change(self.logits2(z1, beta), step[..., None] * slope)
+        return tf.cast(step * bias + tf.reduce_sum(change, -1), tf.float64)
+
+    def transposed(self) -> Path:
+        """The path with the sides exchanged: weights along it have the first side summed out."""
+        return Path(self.rbm.transposed(), self.base2, self.base1)
 
     def sweep(self, z1: tf.Tensor, beta: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """A Gibbs sweep z2 ~ p(z2 | z1), z1 ~ p(z1 | z2): reversible with respect to p(z1)."""
@@ -68,11 +74,66 @@ class Path(NamedTuple):
         return gibbs.bernoulli(self.logits1(z2, beta), seeds.fold_in(seed, 1))
 
 
+def _blend(base: tf.Tensor, bias: tf.Tensor, coupling: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+    """base + beta (bias - base + coupling), for couplings [..., C, n] and a beta of each chain."""
+    beta = tf.convert_to_tensor(beta, tf.float32)[..., None]
+    return base[..., None, :] + beta * (bias - base)[..., None, :] + beta * coupling
+
+
+def _softplus_change(x: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
+    """softplus(x + change) - softplus(x), elementwise, with an error relative to `change`.
+
+    With s = sign(change), d = |change| it is min(change, 0) + log1p(sigmoid(s x) (e^d - 1)): all
+    terms in the logarithm are positive. Large changes, where e^d may overflow, are subtracted.
+    """
+
+    def subtracted() -> tf.Tensor:
+        return tf.nn.softplus(x + change) - tf.nn.softplus(x)
+
+    def small() -> tf.Tensor:
+        share = tf.sigmoid(tf.where(change < 0, -x, x))
+        return tf.minimum(change, 0) + tf.math.log1p(share * tf.math.expm1(abs(change)))
+
+    return tf.cond(tf.reduce_max(abs(change)) > _LARGE, subtracted, small)
+
+
 def from_biases(rbm: RBM) -> Path:
-    """The path from the RBM's own biases: only the couplings are annealed."""
+    """The path from the RBM's own biases: only the couplings are annealed.
+
+    Short work where the biases decide, as for posteriors. Where strong biases balance strong
+    couplings (a ferromagnet of two modes), the base sits in one mode and the other is never seen,
+    without a trace in the weights: take `from_uniform`, or see `ais.log_z_bracket`.
+    """
     return Path(rbm, rbm.b1, rbm.b2)
 
 
 def from_uniform(rbm: RBM) -> Path:
     """The path from the uniform distribution over all states."""
     return Path(rbm, tf.zeros_like(rbm.b1), tf.zeros_like(rbm.b2))
+
+
+def from_means(rbm: RBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.01) -> Path:
+    """The path from independent units with the given means (of samples of the RBM, or of data).
+
+    Salakhutdinov and Murray (2008) fit the base to the data's means. Means are clipped to
+    [clip, 1 - clip], so that a unit that was never seen on or off can still change.
+
+    Args:
+      rbm: the target.
+      mean1, mean2: in [0, 1], [..., n1] and [..., n2].
+      clip: in (0, 1/2).
+
+    Raises:
+      ValueError: shapes that don't fit, means outside [0, 1] or NaN, a clip out of range.
+    """
+    checks.check_rbm(rbm)
+    if not 0 < clip < 0.5:
+        raise ValueError(f"clip: found {clip!r}; accepted: between 0 and 1/2, both excluded")
+    mean1 = checks.check_means(mean1, rbm.b1.shape, "mean1")
+    mean2 = checks.check_means(mean2, rbm.b2.shape, "mean2")
+
+    def logit(mean: tf.Tensor) -> tf.Tensor:
+        mean = tf.clip_by_value(mean, clip, 1 - clip)
+        return tf.math.log(mean) - tf.math.log1p(-mean)
+
+    return Path(rbm, logit(mean1), logit(mean2))

@@ -42,6 +42,15 @@ class RBM(NamedTuple):
         """Logits of p(z2 = 1 | z1), [..., C, n2]."""
         return self.b2[..., None, :] + self.coupling2(z1)
 
+    def log_marginal1(self, z1: tf.Tensor) -> tf.Tensor:
+        """log of the sum over z2 of exp(-E(z1, z2)), minus the free energy of z1: [..., C]."""
+        field1 = tf.reduce_sum(self.b1[..., None, :] * z1, -1)
+        return field1 + tf.reduce_sum(tf.nn.softplus(self.logits2(z1)), -1)
+
+    def transposed(self) -> RBM:
+        """The same RBM with its sides exchanged: all that sums out one side serves the other."""
+        return RBM(self.b2, self.b1, tf.linalg.matrix_transpose(self.w))
+
     def energy(self, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
         """E(z1, z2), [..., C]; linear in the parameters and, given one side, in the other."""
         field1 = tf.reduce_sum(self.b1[..., None, :] * z1, -1)

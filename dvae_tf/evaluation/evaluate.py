@@ -11,7 +11,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from dvae_tf.evaluation.likelihood import Likelihood, LikelihoodOfMany, Model
-from sampler import ais, path, seeds
+from sampler import ais, path, schedules, seeds
 
 PRIOR_CHAINS = 1024
 """AIS chains of the prior, as in the paper."""
@@ -77,12 +77,12 @@ def prior_log_z(
     model: Model, num_temperatures: int, seed: tf.Tensor, show_progress: bool
 ) -> ais.Bracket:
     """log Z_theta by forward and backward AIS from the uniform distribution."""
-    betas = ais.linear_schedule(num_temperatures)
+    betas = schedules.linear(num_temperatures)
     with tqdm(
         total=2 * (num_temperatures - 1), desc="log Z of the prior", disable=not show_progress
     ) as bar:
         route = path.from_uniform(model.prior_rbm())
-        return ais.bracket(route, betas, PRIOR_CHAINS, seed, progress_fn=bar.update)
+        return ais.log_z_bracket(route, betas, PRIOR_CHAINS, seed, progress_fn=bar.update)
 
 
 class Evaluator:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dvae_tf.model import log_bernoulli
-from sampler import ais, gibbs, path, resampling, seeds
+from sampler import ais, gibbs, path, resampling, schedules, seeds
 from sampler.rbm import RBM
 
 STATES_PER_CHUNK = 20_000
@@ -90,7 +90,7 @@ class LikelihoodOfMany:
     def __init__(self, model: Model, num_samples: int, num_temperatures: int, num_images: int):
         self.num_samples = num_samples
         self.size = max(1, min(num_images, STATES_PER_CHUNK // num_samples))
-        betas = ais.linear_schedule(num_temperatures)
+        betas = schedules.linear(num_temperatures)
 
         @tf.function(jit_compile=True, autograph=False)
         def compiled(x: tf.Tensor, seed: tf.Tensor) -> Likelihood:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from dvae_tf import export as module
 from dvae_tf.evaluation.likelihood import LikelihoodOfMany, likelihood
 from dvae_tf.export import ExportedModel, ExportError
-from sampler import ais, seeds
+from sampler import schedules, seeds
 
 SAMPLES = 1000
 
@@ -127,7 +127,7 @@ def test_log_likelihood_equals_the_enumerated_one(results, model, images, exact)
     values, others = results["log_likelihood/log_likelihood"], results["other/log_likelihood"]
     assert values.dtype == np.float64 and values.shape == (len(images),)
     # ess from a run of one's own: what it says of the standard error holds for any seed
-    betas = tf.constant(ais.linear_schedule(20))
+    betas = tf.constant(schedules.linear(20))
     ess = likelihood(model, tf.constant(images), SAMPLES, betas, seeds.make_seed(9)).ess
     stderr = np.sqrt(1 / ess - 1 / SAMPLES)
     for estimate in (values, others):

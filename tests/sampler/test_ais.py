@@ -5,7 +5,7 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import ais, resampling, seeds
+from sampler import ais, annealing, resampling, schedules, seeds
 from sampler import path as paths
 from sampler.rbm import RBM
 
@@ -24,7 +24,7 @@ def run(path, betas, num_chains, seed):
     return ais.anneal(path, state, betas, seeds.fold_in(seed, 1))
 
 
-# `bracket` compiles with XLA; here a plain graph is quicker than a compilation for each shape
+# `ais.run` compiles with XLA; here a plain graph is quicker than a compilation for each shape
 run_graph = tf.function(run)
 
 
@@ -43,7 +43,7 @@ def log_z_of_each(params):
 @pytest.mark.parametrize("scale", [0.1, 0.5, 1.0, 2.0])
 def test_log_z(start, n1, n2, scale):
     params = oracles.parameters(np.random.default_rng(n1), n1, n2, scale, (2, 3))
-    state = run_graph(start(rbm_of(params)), ais.linear_schedule(51), 500, SEED)
+    state = run_graph(start(rbm_of(params)), schedules.linear(51), 500, SEED)
     estimate = ais.estimate(state.log_weights)
     assert state.z1.shape == (2, 3, 500, n1) and state.log_weights.dtype == tf.float64
     assert estimate.log_z.shape == (2, 3) and estimate.log_z.dtype == tf.float64
@@ -54,7 +54,7 @@ def test_log_z(start, n1, n2, scale):
 @STARTS
 def test_log_z_without_batch_dimensions(start):
     params = oracles.parameters(np.random.default_rng(0), 6, 4, 1.0)
-    estimate = ais.estimate(run(start(rbm_of(params)), ais.linear_schedule(11), 500, SEED)[1])
+    estimate = ais.estimate(run(start(rbm_of(params)), schedules.linear(11), 500, SEED)[1])
     assert estimate.log_z.shape == ()
     oracles.assert_within(estimate.log_z, oracles.log_z(*params), estimate.stderr)
 
@@ -66,7 +66,7 @@ def test_the_standard_error_is_calibrated():
     delta method's bias, half a standard error of some hundredths, is added.
     """
     params = oracles.parameters(np.random.default_rng(1), 3, 4, 1.0, (400,))
-    state = run_graph(paths.from_uniform(rbm_of(params)), ais.linear_schedule(21), 500, SEED)
+    state = run_graph(paths.from_uniform(rbm_of(params)), schedules.linear(21), 500, SEED)
     estimate = ais.estimate(state.log_weights)
     assert np.all(estimate.ess > 150)
     z_scores = (estimate.log_z - log_z_of_each(params)) / estimate.stderr
@@ -88,7 +88,7 @@ def test_the_standard_error_of_given_weights():
 def test_without_couplings_the_estimate_is_exact():
     b1, b2, w = oracles.parameters(np.random.default_rng(3), 5, 3, 2.0, (4,))
     params = b1, b2, 0 * w
-    state = run(paths.from_biases(rbm_of(params)), ais.linear_schedule(11), 100, SEED)
+    state = run(paths.from_biases(rbm_of(params)), schedules.linear(11), 100, SEED)
     estimate = ais.estimate(state.log_weights)
     np.testing.assert_allclose(estimate.log_z, log_z_of_each(params), rtol=1e-12)
     # 1/ess - 1/C is zero up to its rounding of 1e-16, of which this is the root
@@ -169,8 +169,8 @@ def test_start_has_the_mean_weight_of_the_base():
 def bracket_of(params, num_temperatures, num_chains, num_sweeps):
     """The bracket, and the steps that it told of; holds what every bracket must."""
     steps, path = [], paths.from_uniform(rbm_of(params))
-    betas = ais.linear_schedule(num_temperatures)
-    bracket = ais.bracket(path, betas, num_chains, SEED, num_sweeps, steps.append)
+    betas = schedules.linear(num_temperatures)
+    bracket = ais.log_z_bracket(path, betas, num_chains, SEED, num_sweeps, progress_fn=steps.append)
     truth = log_z_of_each(params)
     for estimate in bracket.forward, bracket.backward:
         assert estimate.log_z.shape == truth.shape
@@ -192,7 +192,7 @@ def test_bracket_of_a_batch():
 
 def test_segments_of_a_schedule_join(monkeypatch):
     """Segments of 2, 2, 2 and 1 steps: none skipped, none drawn with another's numbers."""
-    monkeypatch.setattr(ais, "_SEGMENT", 2)
+    monkeypatch.setattr(annealing, "_SEGMENT", 2)
     params = oracles.parameters(np.random.default_rng(10), 5, 5, 1.5)
     _, steps = bracket_of(params, 8, 4000, 1)
     assert steps == [2, 2, 2, 1] * 2
@@ -200,23 +200,6 @@ def test_segments_of_a_schedule_join(monkeypatch):
 
 def test_the_backward_run_starts_from_weighted_end_states(monkeypatch):
     """A ferromagnet of two modes, in the wrong shares before the weights, that one sweep keeps."""
-    monkeypatch.setattr(ais, "_SEGMENT", 2)
+    monkeypatch.setattr(annealing, "_SEGMENT", 2)
     bias = np.full(5, 0.2 - 2.5 * 1.2, np.float32)
     bracket_of((bias, bias, np.full((5, 5), 1.2, np.float32)), 11, 4000, 1)
-
-
-# Schedules
-
-
-def test_linear_schedule():
-    betas = ais.linear_schedule(5)
-    assert betas.dtype == np.float32
-    np.testing.assert_array_equal(betas, [0, 0.25, 0.5, 0.75, 1])
-    np.testing.assert_array_equal(ais.linear_schedule(2), [0, 1])
-
-
-@pytest.mark.parametrize("num_temperatures", [1, 0, -3])
-def test_a_schedule_of_fewer_than_two_temperatures_is_refused(num_temperatures):
-    message = f"num_temperatures must be at least 2, got {num_temperatures}"
-    with pytest.raises(ValueError, match=message):
-        ais.linear_schedule(num_temperatures)

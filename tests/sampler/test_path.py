@@ -45,6 +45,39 @@ def test_from_biases_starts_at_the_biases_and_from_uniform_at_zero():
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=str)
+def test_from_means_starts_at_the_means(batch):
+    rbm = path_of(paths.from_uniform, batch).rbm
+    generator = np.random.default_rng(3)
+    means = [generator.uniform(0.02, 0.98, (*batch, n)).astype(np.float32) for n in (N1, N2)]
+    path = paths.from_means(rbm, *means)
+    assert path.rbm is rbm
+    for base, mean in zip((path.base1, path.base2), means, strict=True):
+        np.testing.assert_allclose(1 / (1 + np.exp(-base)), mean, rtol=1e-5)
+
+
+def test_means_are_clipped():
+    rbm = path_of(paths.from_uniform).rbm
+    path = paths.from_means(rbm, [0, 1, 0.5, 1e-9], np.ones([N2]), clip=0.1)
+    np.testing.assert_allclose(path.base1, np.log(9) * np.array([-1, 1, 0, -1]), atol=1e-6)
+    np.testing.assert_allclose(path.base2, np.log(9), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((np.zeros(3), np.zeros(3)), r"mean1: found \(3,\); accepted: \(4,\)"),
+        ((np.zeros(4), np.zeros([2, 3])), r"mean2: found \(2, 3\); accepted: \(3,\)"),
+        ((np.zeros(4), np.full(3, np.nan)), "mean2 .3,.: accepted: numbers from 0 to 1"),
+        ((np.full(4, 1.5), np.zeros(3)), "mean1 .4,.: accepted: numbers from 0 to 1"),
+        ((np.zeros(4), np.zeros(3), 0.5), "clip: found 0.5"),
+    ],
+)
+def test_means_that_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        paths.from_means(path_of(paths.from_uniform).rbm, *arguments)
+
+
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
 def test_log_z_base(start, batch):
     path = path_of(start, batch)
     log_z = path.log_z_base()

@@ -42,6 +42,27 @@ def test_energy(case):
         np.testing.assert_allclose(energies[i], expected, RTOL, ATOL)
 
 
+def test_log_marginal1(case):
+    batch, params, z1, _ = case
+    z1 = np.round(z1)
+    values = rbm_of(params).log_marginal1(z1)
+    assert values.shape == (*batch, CHAINS)
+    for i, (b1, b2, w, s1) in members(batch, *params, z1):
+        for c in range(CHAINS):
+            pairs = [oracles.energy(b1, b2, w, s1[c], s2) for s2 in oracles.states(N2)]
+            np.testing.assert_allclose(values[i][c], np.log(np.exp(-np.array(pairs)).sum()), RTOL)
+
+
+def test_transposed(case):
+    _, params, z1, z2 = case
+    rbm = rbm_of(params)
+    transposed = rbm.transposed()
+    np.testing.assert_allclose(transposed.energy(z2, z1), rbm.energy(z1, z2), RTOL, ATOL)
+    np.testing.assert_array_equal(transposed.logits1(z1), rbm.logits2(z1))
+    for back, value in zip(transposed.transposed(), rbm, strict=True):
+        np.testing.assert_array_equal(back, value)
+
+
 def test_energy_by_hand():
     """Sign and orientation: b1 = (1, 2), b2 = (10), W = (100; 1000), z = ((0, 1), (1))."""
     rbm = RBM(tf.constant([1.0, 2]), tf.constant([10.0]), tf.constant([[100.0], [1000.0]]))

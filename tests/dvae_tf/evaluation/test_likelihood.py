@@ -12,7 +12,7 @@ import tensorflow as tf
 from dvae_tf.evaluation import likelihood as module
 from dvae_tf.evaluation.likelihood import Likelihood, LikelihoodOfMany, likelihood
 from dvae_tf.model import DVAE, log_bernoulli
-from sampler import ais, gibbs, path, resampling, seeds
+from sampler import ais, gibbs, path, resampling, schedules, seeds
 
 SAMPLES = 2000
 REPLICAS = 20_000
@@ -21,7 +21,7 @@ IMAGE = 2
 
 
 def betas(num_temperatures: int) -> tf.Tensor:
-    return tf.constant(ais.linear_schedule(num_temperatures))
+    return tf.constant(schedules.linear(num_temperatures))
 
 
 def stderr_of_log(result: Likelihood, num_samples: int) -> np.ndarray:

@@ -1,0 +1,83 @@
+"""Times AIS to a given standard error: one prior to 0.01, many posteriors to 0.05 each.
+
+  python benchmarks/ais_speed.py --rbm=prior.npz --posteriors=posteriors.npz
+
+The files hold b1, b2, w (the posteriors' with a leading axis); without files, random RBMs stand in:
+100+100 units, couplings of scale 0.3 (the prior) and 0.05 with biases of scale 3 (posteriors).
+Times include compilation. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+flags.DEFINE_string("rbm", None, "the prior, .npz of b1, b2, w")
+flags.DEFINE_string("posteriors", None, "the posteriors, .npz of b1 [N, n1], b2 [N, n2], w")
+flags.DEFINE_integer("prior_chains", 1000, "", lower_bound=2)
+flags.DEFINE_integer("prior_temperatures", 1001, "", lower_bound=2)
+flags.DEFINE_integer("posterior_chains", 50, "", lower_bound=2)
+flags.DEFINE_integer("posterior_temperatures", 31, "", lower_bound=2)
+FLAGS = flags.FLAGS
+
+
+def parameters(path: str | None, batch: tuple[int, ...], scale: float, biases: float) -> list:
+    """b1, b2, w of a file, or random ones."""
+    if path:
+        with np.load(path) as file:
+            return [file[name].astype(np.float32) for name in ("b1", "b2", "w")]
+    rng, n = np.random.default_rng(0), 100
+    scales = ((biases, (n,)), (biases, (n,)), (scale, (n, n)))
+    return [(s * rng.normal(size=(*batch, *shape))).astype(np.float32) for s, shape in scales]
+
+
+def timed(params: list, base: str, num_temperatures: int, num_chains: int) -> dict:
+    """One run of AIS, timed twice: with compilation and without."""
+    import tensorflow as tf
+
+    from sampler import ais, schedules, seeds
+    from sampler import path as paths
+    from sampler.rbm import RBM
+
+    start = {"uniform": paths.from_uniform, "biases": paths.from_biases}[base]
+    path, seconds = start(RBM(*(tf.constant(p) for p in params))), []
+    for number in range(2):
+        started = time.perf_counter()
+        betas = schedules.linear(num_temperatures)
+        estimate = ais.run(path, betas, num_chains, seeds.make_seed(number)).estimate
+        stderr = np.ravel(estimate.stderr)
+        seconds.append(round(time.perf_counter() - started, 2))
+    return {
+        "rbms": stderr.size,
+        "stderr_median": float(f"{np.median(stderr):.3g}"),
+        "stderr_max": float(f"{stderr.max():.3g}"),
+        "least_ess": float(f"{np.min(estimate.ess):.3g}"),
+        "warned": int(np.sum(~np.ravel(estimate.believable()))),
+        "seconds": seconds[0],
+        "seconds_compiled": seconds[1],
+    }
+
+
+def main(argv: list[str]) -> None:
+    """Times both, prints."""
+    del argv
+    prior = parameters(FLAGS.rbm, (), 0.3, 0.5)
+    posteriors = parameters(FLAGS.posteriors, (1000,), 0.05, 3.0)
+    result = {
+        "prior": timed(prior, "uniform", FLAGS.prior_temperatures, FLAGS.prior_chains),
+        "posteriors": timed(
+            posteriors, "biases", FLAGS.posterior_temperatures, FLAGS.posterior_chains
+        ),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    app.run(main)
