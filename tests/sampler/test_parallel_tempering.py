@@ -143,6 +143,21 @@ def exact_rate(params, low, high):
     return np.minimum(joint, exchanged).sum()
 
 
+def test_log_z_and_its_error_are_calibrated():
+    """z-scores of 200 RBMs: an error from 30 ladders makes them Student's t, of deviation 1.04.
+
+    A mean of 200 has a standard error of 0.07, a standard deviation of 200 one of 0.05.
+    """
+    params = oracles.parameters(np.random.default_rng(8), 5, 4, 1.0, (200,))
+    path = paths.from_uniform(rbm_of(params))
+    info = parallel_tempering.run(path, BETAS, 30, 60, SEED, thinning=3).info
+    truth = [oracles.log_z(*(p[i] for p in params)) for i in range(200)]
+    assert info.log_z.dtype == tf.float64 and np.all(info.log_z_stderr < 0.1)
+    z_scores = (info.log_z - truth) / info.log_z_stderr
+    assert abs(np.mean(z_scores)) < 5 * 0.07
+    assert abs(np.std(z_scores, ddof=1) - 1.04) < 5 * 0.05
+
+
 def test_without_barriers_replicas_travel_in_a_circle():
     """Equal temperatures exchange always: of T replicas each is back after 2 T steps.
 
