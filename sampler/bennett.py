@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-_ITERATIONS = 100
+_TOLERANCE = 1e-9
+_MAX_ITERATIONS = 10_000
 
 
+@tf.function(autograph=False, reduce_retracing=True)
 def log_ratio(forward: tf.Tensor, backward: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """log Z of the target less that of the base, and its standard error, float64, [...].
 
@@ -32,13 +34,9 @@ def log_ratio(forward: tf.Tensor, backward: tf.Tensor) -> tuple[tf.Tensor, tf.Te
     """
     samples = [0, -1]
 
-    def log_sum_sigmoid(x: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_logsumexp(tf.math.log_sigmoid(x), samples, keepdims=True)
-
     # midway between the two one-sided means, which bound the truth
     log_r = (tf.reduce_mean(forward, samples, True) - tf.reduce_mean(backward, samples, True)) / 2
-    for _ in range(_ITERATIONS):
-        log_r += log_sum_sigmoid(forward - log_r) - log_sum_sigmoid(backward + log_r)
+    log_r = _solve(forward, backward, log_r)
     total = tf.reduce_sum(tf.squeeze(log_r, samples), -1)
     # to first order log r moves by the difference of the two means' relative errors
     hot, cold = (
@@ -48,3 +46,21 @@ def log_ratio(forward: tf.Tensor, backward: tf.Tensor) -> tuple[tf.Tensor, tf.Te
     of_ladder = tf.reduce_sum(errors, -2)
     count = tf.cast(tf.shape(of_ladder)[-1], tf.float64)
     return total, tf.math.reduce_std(of_ladder, -1) / tf.sqrt(count - 1)
+
+
+def _solve(forward: tf.Tensor, backward: tf.Tensor, log_r: tf.Tensor) -> tf.Tensor:
+    """The fixed point of Meng and Wong's iteration, [1, ..., T - 1, 1]; slow without overlap."""
+
+    def log_sum_sigmoid(x: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_logsumexp(tf.math.log_sigmoid(x), [0, -1], keepdims=True)
+
+    def body(log_r: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        step = log_sum_sigmoid(forward - log_r) - log_sum_sigmoid(backward + log_r)
+        return log_r + step, tf.reduce_max(abs(step))
+
+    return tf.while_loop(
+        lambda _, moved: moved > _TOLERANCE,
+        body,
+        (log_r, tf.constant(1.0, tf.float64)),
+        maximum_iterations=_MAX_ITERATIONS,
+    )[0]
