@@ -1,0 +1,202 @@
+"""The command line: flags and files in, a line of JSON for each file out.
+
+Standard output carries nothing but those lines. Mistakes are one line each on standard error, where
+the progress bar is too, and make the exit status 1. TensorFlow is loaded after flags and files have
+been read, so that `--help` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from sampler import files, options
+
+if TYPE_CHECKING:
+    from sampler.methods import Answer
+    from sampler.rbm import RBM
+
+
+def main(arguments: list[str]) -> int:
+    """Carries out a command line (without the program's name) and returns its exit status."""
+    try:
+        return _main(arguments)
+    except (options.UsageError, flags.Error, files.FileError) as error:
+        _complain(error)
+    except BrokenPipeError:  # whoever read the lines has gone; Python would complain at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
+    return 1
+
+
+def _main(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("help", "-h", "-help", "--help"):
+        print(options.overview(), file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 1
+    command = options.COMMANDS.get(arguments[0])
+    if command is None:
+        accepted = ", ".join(options.COMMANDS)
+        raise options.UsageError(f"found {arguments[0]!r}; accepted: one of {accepted}, then files")
+    values = options.define(command)
+    paths = values(arguments)[1:]  # the parser takes the command for the program's name
+    if values.help:
+        print(options.help_text(command, values))
+        return 0
+    return RUN[command.name](values, options.settings(command, values), paths)
+
+
+def log_z(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) -> int:
+    """One line for each file, in their order; those that cannot be used are named, and left out."""
+    if not paths:
+        raise options.UsageError(f"log_z: found no file; accepted: {files.ACCEPTED}, or several")
+    files.check_folder(values.plot)
+    parameters = [_attempt(files.read_parameters, path) for path in paths]
+    answers = [
+        _attempt(_log_z_line, path, arrays, values, settings)
+        for path, arrays in zip(paths, parameters, strict=True)
+        if arrays is not None
+    ]
+    return 0 if len(answers) == len(paths) and None not in answers else 1
+
+
+def _log_z_line(path: str, arrays: tuple, values: flags.FlagValues, settings: dict) -> bool:
+    with _work(path, arrays) as (rbm, bar):
+        from sampler import methods, seeds
+
+        started = time.perf_counter()
+        answer = methods.LOG_Z[values.method](rbm, seeds.make_seed(values.seed), bar, **settings)
+        seconds = time.perf_counter() - started
+    _save_pictures(values, path, answer)
+    _print_line({"file": path, **answer.values, "seconds": seconds, "warnings": answer.warnings})
+    return True
+
+
+def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) -> int:
+    """The samples of one file's RBMs into another, and one line about them."""
+    if len(paths) != 1:
+        raise options.UsageError(f"sample: found {len(paths)} files; accepted: one")
+    files.check_output(values.output)
+    files.check_folder(values.plot)
+    with _work(paths[0], files.read_parameters(paths[0])) as (rbm, bar):
+        from sampler import methods, seeds
+
+        started = time.perf_counter()
+        seed = seeds.make_seed(values.seed)
+        z1, z2, answer = methods.SAMPLE[values.method](
+            rbm, seed, bar, num_samples=values.num_samples, **settings
+        )
+        seconds = time.perf_counter() - started
+    states = {"z1": np.asarray(z1, np.uint8), "z2": np.asarray(z2, np.uint8)}
+    files.write_arrays(values.output, states)
+    _save_pictures(values, paths[0], answer)
+    line = {"file": paths[0], "output": values.output, "num_samples": values.num_samples}
+    _print_line({**line, **answer.values, "seconds": seconds, "warnings": answer.warnings})
+    return 0
+
+
+RUN = {"log_z": log_z, "sample": sample}
+
+
+@contextlib.contextmanager
+def _work(path: str, arrays: tuple) -> Iterator[tuple[RBM, tqdm]]:
+    """The RBM of a file and its progress bar; what the sampler refuses is said of the file."""
+    with _held_back_standard_error():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()  # looks for GPUs, and tells of those that it lacks
+    from sampler import checks
+    from sampler.rbm import RBM
+
+    rbm = RBM(*(tf.constant(array) for array in arrays))
+    try:
+        checks.check_rbm(rbm, path)
+        # no bar where nobody watches it
+        with tqdm(desc=Path(path).name, disable=None, leave=False, file=sys.stderr) as bar:
+            yield rbm, bar
+    except ValueError as error:
+        message = files.reason(error)
+        raise files.FileError(
+            message if message.startswith(path) else f"{path}: {message}"
+        ) from error
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise files.FileError(f"{path}: found too little memory; accepted: fewer chains") from error
+
+
+def _attempt(function: Any, *arguments: Any) -> Any:
+    """What the function returns, or None and a line on standard error."""
+    try:
+        return function(*arguments)
+    except files.FileError as error:
+        _complain(error)
+        return None
+
+
+def _save_pictures(values: flags.FlagValues, path: str, answer: Answer) -> None:
+    if values.plot is None:
+        return
+    from sampler import plots
+
+    for kind, arrays in answer.pictures.items():
+        title = f"{Path(path).stem}: {options.TITLES[values.method]}{answer.member}"
+        figure = plots.KINDS[kind](**arrays, title=title)
+        try:
+            plots.save(figure, values.plot, path, kind)
+        except OSError as error:
+            raise files.FileError(
+                f"--plot={values.plot}: cannot be written to: {files.reason(error)}"
+            ) from error
+
+
+def _print_line(fields: dict[str, Any]) -> None:
+    print(json.dumps({k: _plain(v) for k, v in fields.items()}, allow_nan=False), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    """Lists and numbers that strict JSON has; null for what is not finite."""
+    if hasattr(value, "numpy") or isinstance(value, (np.ndarray, np.generic)):
+        value = np.asarray(value).tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _complain(error: Exception) -> None:
+    tqdm.write(f"sampler: {files.reason(error)}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _held_back_standard_error() -> Iterator[None]:
+    """Keeps back what C++ writes to standard error, and shows it if the body fails.
+
+    TensorFlow says that it found no GPU before it reads any setting that could quieten it. Where
+    TF_CPP_MIN_LOG_LEVEL asks for its messages, nothing is held back.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1"):
+        yield
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        kept = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
