@@ -64,24 +64,32 @@ def log_z(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) 
         raise options.UsageError(f"log_z: found no file; accepted: {files.ACCEPTED}, or several")
     files.check_folder(values.plot)
     parameters = [_attempt(files.read_parameters, path) for path in paths]
-    answers = [
-        _attempt(_log_z_line, path, arrays, values, settings)
-        for path, arrays in zip(paths, parameters, strict=True)
-        if arrays is not None
+    done = [
+        arrays is not None and _attempt(_log_z_line, path, name, arrays, values, settings)
+        for path, name, arrays in zip(paths, _names(paths), parameters, strict=True)
     ]
-    return 0 if len(answers) == len(paths) and None not in answers else 1
+    return 0 if all(done) else 1
 
 
-def _log_z_line(path: str, arrays: tuple, values: flags.FlagValues, settings: dict) -> bool:
+def _log_z_line(
+    path: str, name: str, arrays: tuple, values: flags.FlagValues, settings: dict
+) -> bool:
     with _work(path, arrays) as (rbm, bar):
         from sampler import methods, seeds
 
         started = time.perf_counter()
         answer = methods.LOG_Z[values.method](rbm, seeds.make_seed(values.seed), bar, **settings)
         seconds = time.perf_counter() - started
-    _save_pictures(values, path, answer)
+    _save_pictures(values, name, answer)
     _print_line({"file": path, **answer.values, "seconds": seconds, "warnings": answer.warnings})
     return True
+
+
+def _names(paths: list[str]) -> list[str]:
+    """What pictures are named after: the files' stems, or whole paths where stems are alike."""
+    stems = [Path(path).stem for path in paths]
+    whole = [str(Path(path).with_suffix("")).strip("./").replace(os.sep, "_") for path in paths]
+    return [s if stems.count(s) == 1 else w for s, w in zip(stems, whole, strict=True)]
 
 
 def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) -> int:
@@ -101,7 +109,7 @@ def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str])
         seconds = time.perf_counter() - started
     states = {"z1": np.asarray(z1, np.uint8), "z2": np.asarray(z2, np.uint8)}
     files.write_arrays(values.output, states)
-    _save_pictures(values, paths[0], answer)
+    _save_pictures(values, *_names(paths), answer)
     line = {"file": paths[0], "output": values.output, "num_samples": values.num_samples}
     _print_line({**line, **answer.values, "seconds": seconds, "warnings": answer.warnings})
     return 0
@@ -144,16 +152,16 @@ def _attempt(function: Any, *arguments: Any) -> Any:
         return None
 
 
-def _save_pictures(values: flags.FlagValues, path: str, answer: Answer) -> None:
+def _save_pictures(values: flags.FlagValues, name: str, answer: Answer) -> None:
     if values.plot is None:
         return
     from sampler import plots
 
     for kind, arrays in answer.pictures.items():
-        title = f"{Path(path).stem}: {options.TITLES[values.method]}{answer.member}"
+        title = f"{name}: {options.TITLES[values.method]}{answer.member}"
         figure = plots.KINDS[kind](**arrays, title=title)
         try:
-            plots.save(figure, values.plot, path, kind)
+            plots.save(figure, values.plot, name, kind)
         except OSError as error:
             raise files.FileError(
                 f"--plot={values.plot}: cannot be written to: {files.reason(error)}"

@@ -168,9 +168,9 @@ KINDS: dict[str, Callable[..., Figure]] = {
 """Each kind of picture by its name, which ends the file's."""
 
 
-def save(figure: Figure, folder: str, file: str, kind: str) -> Path:
-    """Writes FOLDER/STEM_KIND.png, where STEM is that of `file`."""
-    path = Path(folder) / f"{Path(file).stem}_{kind}.png"
+def save(figure: Figure, folder: str, name: str, kind: str) -> Path:
+    """Writes FOLDER/NAME_KIND.png."""
+    path = Path(folder) / f"{name}_{kind}.png"
     figure.savefig(path, dpi=150)
     return path
 
