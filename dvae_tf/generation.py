@@ -23,7 +23,7 @@ def sample_images(model: Model, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.T
     """
     rbm = model.prior_rbm()
     betas = schedules.linear(TEMPERATURES)
-    population, _ = population_annealing.anneal(
+    population = population_annealing.anneal(
         path.from_uniform(rbm), betas, POPULATION, seeds.fold_in(seed, 0)
     )
     order = tf.argsort(seeds.uniform(seeds.fold_in(seed, 1), [POPULATION]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sampler import gibbs
-from sampler.population_annealing import Info, Population
+from sampler.population import Info, Population
 from sampler.rbm import RBM
 
 
@@ -14,9 +14,10 @@ def update(
 ) -> tuple[Population, Info]:
     """`num_sweeps` sweeps at `new`, weights untouched; the interface of population annealing's.
 
-    Persistent chains say nothing about log Z: `Info.log_z` is NaN.
+    Any batch shape. Persistent chains say nothing about log Z: `Info.log_z` is NaN.
     """
     z1, z2 = gibbs.run(new, population.z2, num_sweeps, seed)
-    one = tf.constant(1.0)
-    info = Info(one, tf.zeros_like(one), one, tf.constant(float("nan"), tf.float64))
+    one = tf.ones_like(population.log_weights[..., 0], tf.float32)
+    unknown = tf.fill(tf.shape(one), tf.constant(float("nan"), tf.float64))
+    info = Info(one, tf.zeros_like(one), one, unknown)
     return population._replace(z1=z1, z2=z2), info

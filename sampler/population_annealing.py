@@ -1,109 +1,118 @@
-"""Population annealing (Hukushima and Iba 2003; Machta 2010).
+"""Population annealing (Hukushima and Iba 2003; Machta 2010; Weigel et al. 2021).
 
-A weighted population of states follows a sequence of RBMs: each change of parameters multiplies the
-weights by the ratio of the two unnormalised probabilities, a population whose effective size falls
-under a threshold is resampled, and sweeps at the new parameters follow. In training the sequence is
-that of the prior's parameters, one per step (persistent population annealing): where persistent
-chains keep the share of each mode that they once had, the weights carry the shares that the new
-parameters give. `anneal` runs the same update along a path of temperatures, from scratch.
+`run` anneals populations from scratch, from exact samples at beta = 0 to the target at beta = 1:
+several independent runs of one or many RBMs at once, of which the mean estimates Z without bias
+(for a schedule fixed in advance) and the spread tells the error. `update`, from
+`sampler/population.py`, is the same move along the parameters of a training.
+
+The weights are those of z1, the second side summed out, which lowers their variance for free.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from sampler import gibbs, resampling, seeds
+from sampler import checks, gibbs, population_result, schedules, seeds
 from sampler.path import Path
-from sampler.rbm import RBM
+from sampler.population import Info as Info
+from sampler.population import Population as Population
+from sampler.population import mean_square_family, num_distinct, resample
+from sampler.population import start as start
+from sampler.population import update as update
+from sampler.population_result import Result as Result
+from sampler.population_result import Trace as Trace
+from sampler.resampling import SCHEMES, Scheme, log_mean_exp, systematic
 
 
-class Population(NamedTuple):
-    """Weighted samples of one RBM.
+class State(NamedTuple):
+    """R independent populations of each RBM on their way along a path.
 
     Attributes:
-      z1: [C, n1], z2: [C, n2], the states.
-      log_weights: float64, [C]; since the last resampling.
-      log_z: float64, scalar; log Z up to the last resampling.
+      z1: states of the first side, [..., R, C, n1].
+      families: each chain's ancestor at the start, int32, [..., R, C].
+      log_weights: float64, [..., R, C]; since the last resampling.
+      log_z: float64, [..., R]; up to the last resampling.
     """
 
     z1: tf.Tensor
-    z2: tf.Tensor
+    families: tf.Tensor
     log_weights: tf.Tensor
     log_z: tf.Tensor
 
-    def weights(self) -> tf.Tensor:
-        """Normalised weights, float32, [C]."""
-        return tf.cast(tf.nn.softmax(self.log_weights), tf.float32)
 
+class Row(NamedTuple):
+    """A temperature's line of the trace; as in `Trace`, without its first axis."""
 
-class Info(NamedTuple):
-    """What an update did; scalars.
-
-    Attributes:
-      ess: effective size as a fraction of C, before resampling, float32.
-      resampled: 1.0 if the population was resampled, else 0.0.
-      survivors: fraction of the population that has descendants (1 without resampling).
-      log_z: the estimate of log Z at the new parameters, float64.
-    """
-
-    ess: tf.Tensor
-    resampled: tf.Tensor
-    survivors: tf.Tensor
     log_z: tf.Tensor
+    mean_energy: tf.Tensor
+    ess: tf.Tensor
+    rho_t: tf.Tensor
+    num_families: tf.Tensor
+    resampled: tf.Tensor
+    energies: tf.Tensor
+    log_weights: tf.Tensor
 
 
-def start(rbm: RBM, num_chains: int, seed: tf.Tensor) -> Population:
-    """Exact samples of the RBM's biases without its couplings, and the log Z of that."""
-    path = Path(rbm, rbm.b1, rbm.b2)
-    z1 = path.sample_base(num_chains, seeds.fold_in(seed, 1))
-    z2 = gibbs.initial(rbm, num_chains, seeds.fold_in(seed, 2))
-    return Population(z1, z2, tf.zeros([num_chains], tf.float64), path.log_z_base())
+def begin(path: Path, num_runs: int, num_chains: int, seed: tf.Tensor) -> State:
+    """Exact samples of the base: R populations of C equal weights."""
+    z1 = path.sample_base(num_runs * num_chains, seed)
+    batch, n1 = z1.shape[:-2], z1.shape[-1]
+    shape = [*batch, num_runs, num_chains]
+    families = tf.broadcast_to(tf.range(num_chains), shape)
+    log_z = path.log_z_base()[..., None] + tf.zeros([num_runs], tf.float64)
+    return State(tf.reshape(z1, [*shape, n1]), families, tf.zeros(shape, tf.float64), log_z)
 
 
-def update(
-    old: RBM,
-    new: RBM,
-    population: Population,
+def step(
+    path: Path,
+    state: State,
+    betas: tf.Tensor,
     seed: tf.Tensor,
-    num_sweeps: int,
-    threshold: float = 0.5,
-) -> tuple[Population, Info]:
-    """Carries a population of `old` to `new` (no batch dimensions): reweight, resample, sweep.
+    num_sweeps: int | tf.Tensor,
+    threshold: float | tf.Tensor,
+    scheme: Scheme = systematic,
+) -> tuple[State, Row]:
+    """From betas[0] to betas[1]: reweight, resample where needed, sweep, measure."""
+    beta, new_beta = betas[0], betas[1]
+    change = path.log_weight(_merged(state.z1), beta, new_beta)
+    log_weights = state.log_weights + tf.reshape(change, tf.shape(state.log_weights))
+    kept = resample(state[:2], log_weights, seeds.fold_in(seed, 0), threshold, scheme)
 
-    Args:
-      old, new: parameters before and after.
-      population: C weighted samples of `old`.
-      seed: int32, shape [2].
-      num_sweeps: Gibbs sweeps at `new`, at least 1.
-      threshold: the population is resampled (systematically) when ess < threshold C.
+    def sweep(i: tf.Tensor, z1: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return i + 1, path.sweep(z1, new_beta, seeds.fold_in(seed, 1, i))
 
-    Returns:
-      The population at `new`, and an `Info`.
-    """
-    change = old.energy_change(new, population.z1, population.z2)
-    log_weights = population.log_weights - tf.cast(change, tf.float64)
-    num_chains = population.z2.shape[0]
-    ess = resampling.effective_sample_size(log_weights) / num_chains
-    log_z = population.log_z + resampling.log_mean_exp(log_weights)
+    z1 = _merged(kept.states[0])
+    z1 = tf.while_loop(lambda i, _: i < num_sweeps, sweep, (0, z1))[1]
+    z1 = tf.reshape(z1, tf.shape(state.z1))
+    state = State(z1, kept.states[1], kept.log_weights, state.log_z + kept.log_mean)
+    row = measure(path, state, new_beta, seeds.fold_in(seed, 2))
+    return state, row._replace(ess=kept.ess, resampled=tf.cast(kept.resampled, tf.int32))
 
-    def resample() -> tuple[tf.Tensor, ...]:
-        parents = resampling.systematic(log_weights, seeds.fold_in(seed, 1))
-        distinct = 1 + tf.reduce_sum(tf.cast(parents[1:] != parents[:-1], tf.float32))
-        return tf.gather(population.z2, parents), tf.zeros_like(log_weights), log_z, distinct
 
-    def keep() -> tuple[tf.Tensor, ...]:
-        return population.z2, log_weights, population.log_z, tf.constant(float(num_chains))
-
-    resampled = ess < threshold
-    z2, log_weights, base_log_z, distinct = tf.cond(resampled, resample, keep)
-    z1, z2 = gibbs.run(new, z2, num_sweeps, seeds.fold_in(seed, 2))
-    info = Info(
-        tf.cast(ess, tf.float32), tf.cast(resampled, tf.float32), distinct / num_chains, log_z
+def measure(path: Path, state: State, beta: tf.Tensor, seed: tf.Tensor) -> Row:
+    """The trace's line of populations at `beta`, as if after no resampling."""
+    z1 = _merged(state.z1)
+    z2 = gibbs.bernoulli(path.logits2(z1, beta), seed)
+    bias1, bias2 = path.rbm.b1 - path.base1, path.rbm.b2 - path.base2
+    field2 = bias2[..., None, :] + path.rbm.coupling2(z1)
+    # E_target - E_base, which beta multiplies
+    energies = -tf.reduce_sum(bias1[..., None, :] * z1, -1) - tf.reduce_sum(field2 * z2, -1)
+    energies = tf.reshape(energies, tf.shape(state.log_weights))
+    weights = tf.nn.softmax(state.log_weights, -1)
+    return Row(
+        log_z=state.log_z + log_mean_exp(state.log_weights),
+        mean_energy=tf.reduce_sum(weights * tf.cast(energies, tf.float64), -1),
+        ess=tf.ones_like(state.log_z),
+        rho_t=mean_square_family(state.families, state.log_weights),
+        num_families=num_distinct(state.families),
+        resampled=tf.zeros_like(state.log_z, tf.int32),
+        energies=energies,
+        log_weights=state.log_weights + state.log_z[..., None],
     )
-    return Population(z1, z2, log_weights, base_log_z), info
 
 
 def anneal(
@@ -113,23 +122,114 @@ def anneal(
     seed: tf.Tensor,
     num_sweeps: int = 1,
     threshold: float = 0.5,
-) -> tuple[Population, Info]:
-    """Population annealing of one RBM from scratch along `betas` (from 0 to 1, [T]).
-
-    Returns:
-      A population of C weighted samples of the target, and the last update's `Info`.
-    """
+) -> Population:
+    """One run along `betas` (from 0 to 1, [T]) inside a graph; C weighted samples of the target."""
     at = tf.constant(betas, tf.float32)
-    population = start(path.rbm_at(at[0]), num_chains, seeds.fold_in(seed, 0))
+    state = begin(path, 1, num_chains, seeds.fold_in(seed, 0))
 
-    def body(i: tf.Tensor, population: Population, info: Info) -> tuple:
-        old, new = path.rbm_at(at[i - 1]), path.rbm_at(at[i])
-        step_seed = seeds.fold_in(seed, i)
-        return i + 1, *update(old, new, population, step_seed, num_sweeps, threshold)
+    def body(i: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        pair = tf.stack([at[i - 1], at[i]])
+        return i + 1, step(path, state, pair, seeds.fold_in(seed, i), num_sweeps, threshold)[0]
 
-    zero = tf.constant(0.0)
-    info = Info(zero, zero, zero, population.log_z)
-    _, population, info = tf.while_loop(
-        lambda i, *_: i < len(betas), body, (tf.constant(1), population, info)
-    )
-    return population, info
+    _, state = tf.while_loop(lambda i, _: i < len(betas), body, (tf.constant(1), state))
+    return _pooled(path, state, seeds.fold_in(seed, len(betas)))
+
+
+def run(
+    path: Path,
+    betas: np.ndarray | None = None,
+    num_chains: int = 1000,
+    num_runs: int = 20,
+    seed: tf.Tensor | None = None,
+    num_sweeps: int = 2,
+    threshold: float = 0.9,
+    resampling: str = "systematic",
+    keep_energies: bool = False,
+    progress_fn: Callable[[int], object] = lambda num_temperatures: None,
+) -> Result:
+    """Population annealing of one RBM or a batch [...] from scratch.
+
+    Args:
+      path: from the base to the target.
+      betas: inverse temperatures from exactly 0 to exactly 1, [T]; default: 101, equidistant.
+      num_chains: chains C of each run; `Result.warnings` tells when they are too few.
+      num_runs: independent runs R, at least 2; the standard error has R - 1 degrees of freedom.
+      seed: int32, shape [2]; default: that of 0.
+      num_sweeps: Gibbs sweeps at each temperature, at least 1.
+      threshold: a population is resampled when its effective size is under `threshold` C.
+      resampling: one of `resampling.SCHEMES`.
+      keep_energies: whether the trace keeps each chain's energy and weight (12 bytes for each of
+        T R C chains), for `sampler/reweighting.py`.
+      progress_fn: called with the number of temperatures just done, T - 1 in all.
+
+    Raises:
+      ValueError: for parameters that are not finite or do not fit, a schedule that does not rise
+        from 0 to 1, counts below their least, an unknown scheme.
+    """
+    betas = schedules.linear(101) if betas is None else np.asarray(betas, np.float32)
+    seed = seeds.make_seed(0) if seed is None else seed
+    _check(path, betas, num_chains, num_runs, num_sweeps, resampling)
+    state, row = _begin(path, num_runs, num_chains, seed)
+    rows = [_on_host(row, keep_energies)]
+    for i in range(1, len(betas)):
+        pair, scheme = tf.constant(betas[i - 1 : i + 1]), SCHEMES[resampling]
+        state, row = _step(path, state, pair, seed, tf.constant(i), num_sweeps, threshold, scheme)
+        rows.append(_on_host(row, keep_energies))
+        progress_fn(1)
+    fields = [np.stack(field) for field in zip(*rows, strict=True)]
+    trace = Trace(betas.astype(np.float64), *(fields if keep_energies else [*fields, None, None]))
+    log_z, stderr = population_result.log_mean(trace.log_z[-1])
+    stderr = np.hypot(stderr, rounding(path, state.z1, len(betas)))
+    return Result(log_z, stderr, trace.log_z[-1], _pooled(path, state, seed), trace)
+
+
+def rounding(path: Path, z1: tf.Tensor, num_temperatures: int) -> np.ndarray:
+    """About the error of log Z by float32's rounding, in nats, [...].
+
+    Each step adds terms of the units' magnitudes, rounded to 2^-24 of them or so, independently.
+    """
+    z1 = _merged(z1)
+    bias = (path.rbm.b1 - path.base1)[..., None, :] * z1
+    terms = tf.concat([bias, tf.nn.softplus(path.logits2(z1, tf.constant(1.0)))], -1)
+    squares = tf.reduce_mean(tf.reduce_sum(terms**2, -1), -1)
+    return 2.0**-23 * np.sqrt(num_temperatures * squares.numpy())
+
+
+def _merged(x: tf.Tensor) -> tf.Tensor:
+    """[..., R, C, n] as [..., R C, n]."""
+    return tf.reshape(x, [*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]])
+
+
+def _pooled(path: Path, state: State, seed: tf.Tensor) -> Population:
+    """All runs as one population of the target, each with weight proportional to its Z."""
+    z1 = _merged(state.z1)
+    z2 = gibbs.bernoulli(path.logits2(z1, tf.constant(1.0)), seeds.fold_in(seed, -1))
+    log_weights = tf.reshape(state.log_weights + state.log_z[..., None], z1.shape[:-1])
+    return Population(z1, z2, log_weights, tf.zeros(z1.shape[:-2], tf.float64))
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _begin(path: Path, num_runs: int, num_chains: int, seed: tf.Tensor) -> tuple[State, Row]:
+    state = begin(path, num_runs, num_chains, seeds.fold_in(seed, 0, 0))
+    return state, measure(path, state, tf.constant(0.0), seeds.fold_in(seed, 0, 1))
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _step(path: Path, state: State, betas: tf.Tensor, seed: tf.Tensor, i: tf.Tensor, *how) -> tuple:
+    return step(path, state, betas, seeds.fold_in(seed, i), *how)
+
+
+def _on_host(row: Row, keep_energies: bool) -> list[np.ndarray]:
+    return [t.numpy() for t in (row if keep_energies else row[:-2])]
+
+
+def _check(
+    path: Path, betas: np.ndarray, num_chains: int, num_runs: int, num_sweeps: int, resampling: str
+) -> None:
+    checks.check_rbm(path.rbm, "path.rbm")
+    checks.check_betas(betas)
+    checks.check_count(num_chains, "num_chains", 2)
+    checks.check_count(num_runs, "num_runs", 2)
+    checks.check_count(num_sweeps, "num_sweeps")
+    if resampling not in SCHEMES:
+        raise ValueError(f"resampling: found {resampling!r}; accepted: {', '.join(SCHEMES)}")
