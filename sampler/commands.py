@@ -22,11 +22,10 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from sampler import files, options
+from sampler.command_line import files, options
 
 if TYPE_CHECKING:
-    from sampler.methods import Answer
-    from sampler.rbm import RBM
+    from sampler.command_line.tasks import Answer, Task
 
 
 def main(arguments: list[str]) -> int:
@@ -74,14 +73,13 @@ def log_z(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) 
 def _log_z_line(
     path: str, name: str, arrays: tuple, values: flags.FlagValues, settings: dict
 ) -> bool:
-    with _work(path, arrays) as (rbm, bar):
-        from sampler import methods, seeds
+    started = time.perf_counter()
+    with _task(path, arrays, values) as task:
+        from sampler.command_line import log_z
 
-        started = time.perf_counter()
-        answer = methods.LOG_Z[values.method](rbm, seeds.make_seed(values.seed), bar, **settings)
-        seconds = time.perf_counter() - started
+        answer = log_z.METHODS[values.method](task, **settings)
     _save_pictures(values, name, answer)
-    _print_line({"file": path, **answer.values, "seconds": seconds, "warnings": answer.warnings})
+    _print_line({"file": path, **answer.values}, started, answer.warnings)
     return True
 
 
@@ -98,20 +96,16 @@ def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str])
         raise options.UsageError(f"sample: found {len(paths)} files; accepted: one")
     files.check_output(values.output)
     files.check_folder(values.plot)
-    with _work(paths[0], files.read_parameters(paths[0])) as (rbm, bar):
-        from sampler import methods, seeds
+    started = time.perf_counter()
+    with _task(paths[0], files.read_parameters(paths[0]), values) as task:
+        from sampler.command_line import sample
 
-        started = time.perf_counter()
-        seed = seeds.make_seed(values.seed)
-        z1, z2, answer = methods.SAMPLE[values.method](
-            rbm, seed, bar, num_samples=values.num_samples, **settings
-        )
-        seconds = time.perf_counter() - started
-    states = {"z1": np.asarray(z1, np.uint8), "z2": np.asarray(z2, np.uint8)}
+        answer = sample.METHODS[values.method](task, num_samples=values.num_samples, **settings)
+    states = {name: answer.values.pop(name) for name in ("z1", "z2")}
     files.write_arrays(values.output, states)
-    _save_pictures(values, *_names(paths), answer)
+    _save_pictures(values, _names(paths)[0], answer)
     line = {"file": paths[0], "output": values.output, "num_samples": values.num_samples}
-    _print_line({**line, **answer.values, "seconds": seconds, "warnings": answer.warnings})
+    _print_line({**line, **answer.values}, started, answer.warnings)
     return 0
 
 
@@ -119,13 +113,14 @@ RUN = {"log_z": log_z, "sample": sample}
 
 
 @contextlib.contextmanager
-def _work(path: str, arrays: tuple) -> Iterator[tuple[RBM, tqdm]]:
-    """The RBM of a file and its progress bar; what the sampler refuses is said of the file."""
+def _task(path: str, arrays: tuple, values: flags.FlagValues) -> Iterator[Task]:
+    """The RBMs of a file as a task with its progress bar; what is refused is said of the file."""
     with _held_back_standard_error():
         import tensorflow as tf
 
         tf.config.list_logical_devices()  # looks for GPUs, and tells of those that it lacks
-    from sampler import checks
+    from sampler import checks, seeds
+    from sampler.command_line.tasks import Task
     from sampler.rbm import RBM
 
     rbm = RBM(*(tf.constant(array) for array in arrays))
@@ -133,12 +128,10 @@ def _work(path: str, arrays: tuple) -> Iterator[tuple[RBM, tqdm]]:
         checks.check_rbm(rbm, path)
         # no bar where nobody watches it
         with tqdm(desc=Path(path).name, disable=None, leave=False, file=sys.stderr) as bar:
-            yield rbm, bar
+            yield Task(rbm, seeds.make_seed(values.seed), bar, values.plot is not None)
     except ValueError as error:
-        message = files.reason(error)
-        raise files.FileError(
-            message if message.startswith(path) else f"{path}: {message}"
-        ) from error
+        text = files.reason(error)
+        raise files.FileError(text if text.startswith(path) else f"{path}: {text}") from error
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise files.FileError(f"{path}: found too little memory; accepted: fewer chains") from error
 
@@ -157,8 +150,9 @@ def _save_pictures(values: flags.FlagValues, name: str, answer: Answer) -> None:
         return
     from sampler import plots
 
+    member = f", RBM {list(answer.member)}" if answer.member else ""
     for kind, arrays in answer.pictures.items():
-        title = f"{name}: {options.TITLES[values.method]}{answer.member}"
+        title = f"{name}: {options.TITLES[values.method]}{member}"
         figure = plots.KINDS[kind](**arrays, title=title)
         try:
             plots.save(figure, values.plot, name, kind)
@@ -168,7 +162,8 @@ def _save_pictures(values: flags.FlagValues, name: str, answer: Answer) -> None:
             ) from error
 
 
-def _print_line(fields: dict[str, Any]) -> None:
+def _print_line(fields: dict[str, Any], started: float, warnings: list[str]) -> None:
+    fields = {**fields, "seconds": time.perf_counter() - started, "warnings": warnings}
     print(json.dumps({k: _plain(v) for k, v in fields.items()}, allow_nan=False), flush=True)
 
 

@@ -13,8 +13,10 @@ from absl import flags
 
 _ANNEALING = {"base": "biases", "schedule": "linear"}
 _POPULATION = {
-    "num_temperatures": 200,
-    "num_sweeps": 5,
+    "num_chains": 1000,
+    "num_runs": 20,
+    "num_temperatures": 101,
+    "num_sweeps": 2,
     "resampling": "systematic",
     **_ANNEALING,
 }
@@ -22,7 +24,7 @@ _POPULATION = {
 LOG_Z: dict[str, dict[str, Any]] = {
     "exact": {},
     "ais": {"num_chains": 1000, "num_temperatures": 1000, **_ANNEALING},
-    "pa": {"num_chains": 1000, "num_runs": 4, **_POPULATION},
+    "pa": _POPULATION,
     "bracket": {
         "num_chains": 1000,
         "num_temperatures": 1000,
@@ -52,8 +54,8 @@ TITLES = {
 """What pictures call a method."""
 
 _COUNTS = {
-    "num_chains": (1, "chains of each run; of a population, its replicas"),
-    "num_runs": (1, "independent populations"),
+    "num_chains": (2, "chains of each run; of a population, its replicas"),
+    "num_runs": (2, "independent populations, of which the spread is the error"),
     "num_temperatures": (2, "inverse temperatures from 0 to 1, both included"),
     "max_temperatures": (2, "to which the bracket may double its temperatures"),
     "num_sweeps": (1, "Gibbs sweeps of a chain; with pa, at each temperature"),
