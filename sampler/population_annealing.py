@@ -49,6 +49,7 @@ class Row(NamedTuple):
 
     log_z: tf.Tensor
     mean_energy: tf.Tensor
+    energy_variance: tf.Tensor
     ess: tf.Tensor
     rho_t: tf.Tensor
     num_families: tf.Tensor
@@ -102,10 +103,12 @@ def measure(path: Path, state: State, beta: tf.Tensor, seed: tf.Tensor) -> Row:
     # E_target - E_base, which beta multiplies
     energies = -tf.reduce_sum(bias1[..., None, :] * z1, -1) - tf.reduce_sum(field2 * z2, -1)
     energies = tf.reshape(energies, tf.shape(state.log_weights))
-    weights = tf.nn.softmax(state.log_weights, -1)
+    weights, values = tf.nn.softmax(state.log_weights, -1), tf.cast(energies, tf.float64)
+    mean = tf.reduce_sum(weights * values, -1)
     return Row(
         log_z=state.log_z + log_mean_exp(state.log_weights),
-        mean_energy=tf.reduce_sum(weights * tf.cast(energies, tf.float64), -1),
+        mean_energy=mean,
+        energy_variance=tf.reduce_sum(weights * (values - mean[..., None]) ** 2, -1),
         ess=tf.ones_like(state.log_z),
         rho_t=mean_square_family(state.families, state.log_weights),
         num_families=num_distinct(state.families),
@@ -151,7 +154,8 @@ def run(
 
     Args:
       path: from the base to the target.
-      betas: inverse temperatures from exactly 0 to exactly 1, [T]; default: 101, equidistant.
+      betas: inverse temperatures from exactly 0 to exactly 1, [T]; default: `schedules.adaptive`
+        from a pilot population of `num_chains`, with its defaults otherwise.
       num_chains: chains C of each run; `Result.warnings` tells when they are too few.
       num_runs: independent runs R, at least 2; the standard error has R - 1 degrees of freedom.
       seed: int32, shape [2]; default: that of 0.
@@ -166,9 +170,13 @@ def run(
       ValueError: for parameters that are not finite or do not fit, a schedule that does not rise
         from 0 to 1, counts below their least, an unknown scheme.
     """
-    betas = schedules.linear(101) if betas is None else np.asarray(betas, np.float32)
     seed = seeds.make_seed(0) if seed is None else seed
-    _check(path, betas, num_chains, num_runs, num_sweeps, resampling)
+    _check(path, num_chains, num_runs, num_sweeps, resampling)
+    if betas is None:
+        pilot_seed = seeds.fold_in(seed, -2)
+        betas = schedules.adaptive(path, num_chains=num_chains, seed=pilot_seed)
+    checks.check_betas(betas)
+    betas = np.asarray(betas, np.float32)
     state, row = _begin(path, num_runs, num_chains, seed)
     rows = [_on_host(row, keep_energies)]
     for i in range(1, len(betas)):
@@ -223,11 +231,8 @@ def _on_host(row: Row, keep_energies: bool) -> list[np.ndarray]:
     return [t.numpy() for t in (row if keep_energies else row[:-2])]
 
 
-def _check(
-    path: Path, betas: np.ndarray, num_chains: int, num_runs: int, num_sweeps: int, resampling: str
-) -> None:
+def _check(path: Path, num_chains: int, num_runs: int, num_sweeps: int, resampling: str) -> None:
     checks.check_rbm(path.rbm, "path.rbm")
-    checks.check_betas(betas)
     checks.check_count(num_chains, "num_chains", 2)
     checks.check_count(num_runs, "num_runs", 2)
     checks.check_count(num_sweeps, "num_sweeps")

@@ -27,6 +27,7 @@ class Trace(NamedTuple):
       mean_energy: weighted mean over each run of the energy conjugate to beta, E_target - E_base
         (the path interpolates biases and couplings linearly), so that d log Z / d beta is its
         negative; float64, [T, ..., R].
+      energy_variance: of the same, about each run's mean, [T, ..., R].
       ess: effective size as a fraction of C, before resampling, [T, ..., R].
       rho_t: mean-square family size C sum f^2, f the families' shares of weight: 1 for equal and
         distinct families, C when one has all, [T, ..., R].
@@ -39,6 +40,7 @@ class Trace(NamedTuple):
     betas: np.ndarray
     log_z: np.ndarray
     mean_energy: np.ndarray
+    energy_variance: np.ndarray
     ess: np.ndarray
     rho_t: np.ndarray
     num_families: np.ndarray
