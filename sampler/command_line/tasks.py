@@ -112,7 +112,7 @@ def _joined(answers: list[Answer], batch: tf.TensorShape) -> Answer:
         {key: value.reshape([*batch, *value.shape[1:]]) for key, value in values.items()},
         [warning for answer in answers for warning in answer.warnings],
         worst.pictures,
-        tuple(int(i) for i in np.unravel_index(worst.member, batch)) if worst.member else (),
+        tuple(int(i) for i in np.unravel_index(worst.member[0], batch)) if worst.member else (),
     )
 
 
