@@ -42,14 +42,12 @@ class Path(NamedTuple):
         return self.rbm.tempered(beta, self.base1, self.base2)
 
     def logits1(self, z2: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Logits of p_beta(z1 = 1 | z2), [..., C, n1]."""
-        bias = self.base1 + beta * (self.rbm.b1 - self.base1)
-        return bias[..., None, :] + beta * self.rbm.coupling1(z2)
+        """Logits of p_beta(z1 = 1 | z2), [..., C, n1]; `beta` a scalar, or [C] for each chain's."""
+        return _blend(self.base1, self.rbm.b1, self.rbm.coupling1(z2), beta)
 
     def logits2(self, z1: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Logits of p_beta(z2 = 1 | z1), [..., C, n2]."""
-        bias = self.base2 + beta * (self.rbm.b2 - self.base2)
-        return bias[..., None, :] + beta * self.rbm.coupling2(z1)
+        """Logits of p_beta(z2 = 1 | z1), [..., C, n2]; `beta` as in `logits1`."""
+        return _blend(self.base2, self.rbm.b2, self.rbm.coupling2(z1), beta)
 
     def log_weight(self, z1: tf.Tensor, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
         """log of the ratio of unnormalised p(z1) at the two temperatures, float64, [..., C].
@@ -66,6 +64,12 @@ class Path(NamedTuple):
         """A Gibbs sweep z2 ~ p(z2 | z1), z1 ~ p(z1 | z2): reversible with respect to p(z1)."""
         z2 = gibbs.bernoulli(self.logits2(z1, beta), seeds.fold_in(seed, 2))
         return gibbs.bernoulli(self.logits1(z2, beta), seeds.fold_in(seed, 1))
+
+
+def _blend(base: tf.Tensor, bias: tf.Tensor, coupling: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+    """base + beta (bias - base + coupling), for couplings [..., C, n] and a beta of each chain."""
+    beta = tf.convert_to_tensor(beta, tf.float32)[..., None]
+    return base[..., None, :] + beta * (bias - base)[..., None, :] + beta * coupling
 
 
 def from_biases(rbm: RBM) -> Path:

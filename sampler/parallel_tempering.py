@@ -1,0 +1,222 @@
+"""Parallel tempering (Hukushima and Nemoto 1996; also known as replica exchange).
+
+`run` gives samples of the target of which the modes have their weights, where Gibbs sweeps alone
+stay in the mode that they began in. How well its ladders exchange is measured, and `tune_schedule`
+chooses their temperatures. What is exchanged, and with which probability: `sampler.ladder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from scipy import special
+
+from sampler import checks, ladder, seeds
+from sampler.path import Path
+
+CUT = 0.02
+"""Swap rate under which `Info.warnings` calls a ladder cut in two."""
+
+_PILOT = 12
+_EVEN = 0.1
+
+
+class Info(NamedTuple):
+    """How well the ladders exchanged.
+
+    Attributes:
+      betas: inverse temperatures, NumPy float32, [T].
+      swap_rates: mean acceptance probability of each pair's exchanges, float64, [..., T - 1]; NaN
+        for a pair that was never offered one (a run of one sweep).
+      round_trips: from the target to the base and back, of all replicas together, int32, [...].
+      energies: E of the target at each temperature's states, mean over kept samples and chains,
+        float64, [..., T].
+      num_sweeps: in which these were measured.
+    """
+
+    betas: np.ndarray
+    swap_rates: tf.Tensor
+    round_trips: tf.Tensor
+    energies: tf.Tensor
+    num_sweeps: int
+
+    def warnings(self) -> list[str]:
+        """What speaks against the samples; empty when nothing does."""
+        found = [
+            f"the ladder is cut between beta {low:.4g} and {high:.4g}: swap rate {rate:.2g}"
+            for low, high, rate in zip(self.betas[:-1], self.betas[1:], self.lowest(), strict=True)
+            if rate < CUT
+        ]
+        if np.min(self.round_trips) == 0:
+            found.append(f"no replica made a round trip in {self.num_sweeps} sweeps")
+        return found
+
+    def lowest(self) -> np.ndarray:
+        """Each pair's swap rate in the RBM of the batch where it is lowest, [T - 1]."""
+        return np.reshape(self.swap_rates, [-1, len(self.betas) - 1]).min(0)
+
+
+class Result(NamedTuple):
+    """Samples of the target, and where the ladders stand.
+
+    Attributes:
+      z1, z2: S samples of each of C ladders, [..., S, C, n1] and [..., S, C, n2].
+      state: the ladders at the end, z1 of all temperatures; `run` goes on from there.
+      info: how well they exchanged.
+    """
+
+    z1: tf.Tensor
+    z2: tf.Tensor
+    state: ladder.State
+    info: Info
+
+
+def run(
+    path: Path,
+    betas: np.ndarray,
+    num_chains: int,
+    num_sweeps: int,
+    seed: tf.Tensor,
+    burn_in: int | None = None,
+    thinning: int = 10,
+    state: ladder.State | None = None,
+    progress_fn: Callable[[int], object] = lambda num_sweeps: None,
+) -> Result:
+    """Samples of the target from C independent ladders.
+
+    Args:
+      path: from the base to the target, any batch shape [...].
+      betas: inverse temperatures, rising from 0 to 1, [T]; see `tune_schedule`.
+      num_chains: ladders C.
+      num_sweeps: sweeps of each replica after the burn-in, at least `thinning`.
+      seed: int32, shape [2].
+      burn_in: sweeps before samples are kept and exchanges counted; `num_sweeps` // 5 unless told,
+        and none when a `state` is given.
+      thinning: sweeps from one kept sample to the next; S = `num_sweeps` // `thinning`.
+      state: ladders to go on from. With the seed of the run that left them, they move as they would
+        have in one longer run.
+      progress_fn: called with the number of sweeps just done.
+
+    Raises:
+      ValueError: parameters that are not finite or don't fit, unsorted temperatures, counts that
+        are too small, a state of other shapes.
+    """
+    if burn_in is None:
+        burn_in = 0 if state else num_sweeps // 5
+    _check(
+        path,
+        betas,
+        num_chains=(num_chains, 1),
+        thinning=(thinning, 1),
+        num_sweeps=(num_sweeps, thinning),
+        burn_in=(burn_in, 0),
+    )
+    state = state or ladder.start(path, len(betas), num_chains, seeds.fold_in(seed, 0))
+    _check_state(state, path, len(betas), num_chains)
+    at, kept = tf.constant(betas, tf.float32), []
+    for sweeps in [burn_in, *[thinning] * (num_sweeps // thinning)]:
+        state, *sample = _walk(path, at, state, tf.constant(sweeps), seeds.fold_in(seed, 1))
+        kept.append(sample)
+        progress_fn(sweeps)
+    counts, z1, z2, energies = zip(*kept[1:], strict=True)
+    accepted, offered, round_trips = (sum(each) for each in zip(*counts, strict=True))
+    rates, mean_energies = accepted / offered, sum(energies) / len(energies)
+    betas, num_sweeps = np.asarray(betas, np.float32), len(energies) * thinning
+    info = Info(betas, rates, round_trips, mean_energies, num_sweeps)
+    return Result(tf.stack(z1, -3), tf.stack(z2, -3), state, info)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _walk(
+    path: Path, betas: tf.Tensor, state: ladder.State, num_sweeps: tf.Tensor, seed: tf.Tensor
+) -> tuple[ladder.State, ladder.Counts, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Some sweeps, then: the ladders, counts, the target's z1 and z2, mean energies [..., T]."""
+    state, counts = ladder.advance(path, betas, state, num_sweeps, seeds.fold_in(seed, 0))
+    z2, energies = ladder.observe(path, betas, state, seeds.fold_in(seed, 1, state.step))
+    target = state.z1[..., -1, :, :], z2[..., -1, :, :]
+    return state, counts, *target, tf.reduce_mean(energies, -1)
+
+
+def tune_schedule(
+    path: Path,
+    seed: tf.Tensor,
+    swap_rate: float = 0.5,
+    num_chains: int = 50,
+    num_sweeps: int = 200,
+    max_rounds: int = 12,
+    progress_fn: Callable[[int], object] = lambda num_rounds: None,
+) -> np.ndarray:
+    """Temperatures, and how many, that give every pair nearly the same swap rate.
+
+    Where energies are normally distributed, a swap rate is erfc(d / 2) with distances d that add
+    along the path (Kofke 2002; Predescu et al. 2004). Each round measures the distances of a ladder
+    and lays out the next one at equal distances, until rates differ by at most 0.1. The ladder
+    is frozen then: measure its rates, as `run` does, in a run of its own.
+
+    Args:
+      path: from the base to the target; for a batch, one ladder that suits the worst of each pair.
+      seed: int32, shape [2].
+      swap_rate: to aim at, between 0.05 and 0.95. Near 0.5 replicas travel fastest (Syed et al.
+        2022).
+      num_chains, num_sweeps: of each round.
+      max_rounds: after which the last ladder is returned, even or not.
+      progress_fn: called with 1 after each round.
+
+    Returns:
+      NumPy float32, [T], from 0 to 1, T at least 2.
+
+    Raises:
+      ValueError: as `run` does, and for a swap rate out of range.
+    """
+    if not 0.05 <= swap_rate <= 0.95:
+        raise ValueError(f"swap_rate: found {swap_rate!r}; accepted: between 0.05 and 0.95")
+    checks.check_count(max_rounds, "max_rounds")
+    betas, state = np.linspace(0, 1, _PILOT, dtype=np.float32), None
+    for number in range(max_rounds):
+        _, _, state, info = run(
+            path,
+            betas,
+            num_chains,
+            num_sweeps,
+            seeds.fold_in(seed, number),
+            burn_in=num_sweeps // 5,
+            thinning=num_sweeps,
+            state=state,
+        )
+        progress_fn(1)
+        rates, old = info.lowest(), betas
+        betas = _space_out(betas, rates, swap_rate)
+        if np.ptp(rates) <= _EVEN and abs(len(betas) - len(old)) <= 1:
+            return old
+        nearest = abs(betas[:, None] - old).argmin(1)
+        z1 = tf.gather(state.z1, nearest, axis=-3)
+        state = ladder.State(z1, tf.zeros(z1.shape[:-1], tf.int32), state.step)
+    return betas
+
+
+def _space_out(betas: np.ndarray, rates: np.ndarray, swap_rate: float) -> np.ndarray:
+    """Temperatures at equal distances along the path, near those of `swap_rate`."""
+    # rates outside this range are as good as 0 or 1, and would make distances infinite or 0
+    distances = special.erfcinv(np.clip(rates, 1e-3, 1 - 1e-6))
+    along = np.concatenate([[0], np.cumsum(distances)])
+    num_pairs = max(1, int(np.ceil(along[-1] / special.erfcinv(swap_rate))))
+    betas = np.interp(np.linspace(0, along[-1], num_pairs + 1), along, betas)
+    betas[0], betas[-1] = 0, 1
+    return betas.astype(np.float32)
+
+
+def _check(path: Path, betas: np.ndarray, **counts: tuple[int, int]) -> None:
+    """Raises ValueError for parameters, temperatures or counts (a value and its least) at fault."""
+    checks.check_rbm(path.rbm, "path.rbm")
+    checks.check_betas(betas)
+    for name, (value, least) in counts.items():
+        checks.check_count(value, name, least)
+
+
+def _check_state(state: ladder.State, path: Path, count: int, num_chains: int) -> None:
+    expected = (*path.rbm.b1.shape[:-1], count, num_chains, path.rbm.b1.shape[-1])
+    if tuple(state.z1.shape) != expected:
+        raise ValueError(f"state: found z1 {tuple(state.z1.shape)}; accepted: {expected}")

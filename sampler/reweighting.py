@@ -1,0 +1,129 @@
+"""Multi-histogram reweighting of population annealing's energies to any inverse temperature.
+
+The path interpolates biases and couplings linearly, so that p_beta(z) is proportional to
+p_0(z) exp(-beta U(z)) with the conjugate energy U = E_target - E_base: all that a temperature needs
+to know of a state is U. Histograms of U at all temperatures of the schedule are joined with the
+weights of Ferrenberg and Swendsen (1989), the free energies in them being those that population
+annealing has measured (Barash et al. 2017) instead of the solution of an iteration:
+
+  Z(beta) = 1/T sum_t sum_u h_t(u) exp(-beta u) / D(u),   D(u) = 1/T sum_t exp(-beta_t u) / Z_t.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sampler.population_result import Result
+
+BIN_WIDTH = 0.02
+"""Least width of a bin of U, nats; each bin stands at the mean of what fell into it."""
+
+_MOST_BINS = 4000
+
+
+class Reweighted(NamedTuple):
+    """Answers at B inverse temperatures; float64, each [B, ...] with the RBMs' batch shape [...].
+
+    Attributes:
+      log_z: log Z(beta).
+      log_z_stderr: its standard error, by the jackknife over the independent runs.
+      mean_energy: <U> at beta, U = E_target - E_base; d log Z / d beta = -<U>.
+      mean_energy_stderr: likewise.
+    """
+
+    log_z: np.ndarray
+    log_z_stderr: np.ndarray
+    mean_energy: np.ndarray
+    mean_energy_stderr: np.ndarray
+
+
+class _Histograms(NamedTuple):
+    """One RBM's: bins' mean energies [B]; weights in each bin [R, T, B]; their sums' log scale."""
+
+    energies: np.ndarray
+    weights: np.ndarray
+    log_scale: np.ndarray
+
+
+def reweight(result: Result, betas: np.ndarray) -> Reweighted:
+    """log Z and mean energy at any inverse temperatures in [0, 1], between the schedule's too.
+
+    Args:
+      result: of `population_annealing.run(..., keep_energies=True)`.
+      betas: where to, [B].
+
+    Raises:
+      ValueError: the energies were not kept, or `betas` is not a list of numbers in [0, 1].
+    """
+    energies, log_weights = result.trace.energies, result.trace.log_weights
+    if energies is None or log_weights is None:
+        raise ValueError("result: found no energies; accepted: a run with keep_energies=True")
+    betas = np.asarray(betas, np.float64)
+    if betas.ndim != 1 or not np.all((betas >= 0) & (betas <= 1)):
+        raise ValueError(f"betas: found shape {betas.shape}; accepted: [B], each in [0, 1]")
+    batch = result.log_z.shape
+    answers = np.empty((4, len(betas), *batch))
+    for member in np.ndindex(*batch):
+        at = (slice(None), *member)
+        histograms = _histograms(energies[at], log_weights[at])
+        answers[(slice(None), slice(None), *member)] = _jackknife(
+            histograms, result.trace.betas, betas
+        )
+    return Reweighted(*answers)
+
+
+def _histograms(energies: np.ndarray, log_weights: np.ndarray) -> _Histograms:
+    """Of energies and log-weights [T, R, C]; the weights' means over C are exp(-log_scale) Z."""
+    num_temperatures, num_runs, num_chains = energies.shape
+    low, high = energies.min(), energies.max()
+    num_bins = int(np.clip((high - low) / BIN_WIDTH, 1, _MOST_BINS))
+    # float32 keeps energies to some 1e-7 of them; the scaled place may round up to the end
+    places = (energies.astype(np.float64) - low) * (num_bins / max(high - low, BIN_WIDTH))
+    bins = np.minimum(places.astype(np.int64), num_bins - 1)
+    log_scale = log_weights.max((1, 2))
+    weights = np.exp(log_weights - log_scale[:, None, None]) / num_chains
+    rows = (
+        np.arange(num_runs)[:, None] * num_temperatures + np.arange(num_temperatures)[:, None, None]
+    )
+    flat = (rows * num_bins + bins).ravel()
+    shape = (num_runs, num_temperatures, num_bins)
+    histogram = np.bincount(flat, weights.ravel(), np.prod(shape)).reshape(shape)
+    counts = np.bincount(bins.ravel(), minlength=num_bins)
+    means = np.bincount(bins.ravel(), energies.ravel(), num_bins) / np.maximum(counts, 1)
+    return _Histograms(means[counts > 0], histogram[:, :, counts > 0], log_scale)
+
+
+def _jackknife(histograms: _Histograms, schedule: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    """log Z, its error, mean energy, its error: [4, B]."""
+    total = histograms.weights.sum(0)
+    num_runs = len(histograms.weights)
+    full = _answer(total / num_runs, histograms, schedule, betas)
+    without = np.stack(
+        [
+            _answer((total - one) / (num_runs - 1), histograms, schedule, betas)
+            for one in histograms.weights
+        ]
+    )
+    stderr = np.sqrt((num_runs - 1) * without.var(0))
+    return np.stack([full[0], stderr[0], full[1], stderr[1]])
+
+
+def _answer(
+    weights: np.ndarray, histograms: _Histograms, schedule: np.ndarray, betas: np.ndarray
+) -> np.ndarray:
+    """log Z and mean energy at `betas`, [2, B], from mean weights of each bin [T, bins]."""
+    energies = histograms.energies
+    log_z = histograms.log_scale + np.log(weights.sum(1))
+    states = (weights / weights.sum(1, keepdims=True)).sum(0)
+    density = -_log_sum_exp(-schedule[:, None] * energies - log_z[:, None])
+    exponents = np.log(np.maximum(states, 1e-300)) + density - betas[:, None] * energies
+    log_z = _log_sum_exp(exponents.T)
+    return np.stack([log_z, np.exp(exponents - log_z[:, None]) @ energies])
+
+
+def _log_sum_exp(x: np.ndarray) -> np.ndarray:
+    """Over the first axis."""
+    largest = x.max(0)
+    return largest + np.log(np.exp(x - largest).sum(0))
