@@ -32,7 +32,7 @@ MODULES = (
     "schedules",
     "seeds",
 )
-"""What a user imports; `commands`, `files`, `methods` and `checks` serve these."""
+"""What a user imports; the others serve these."""
 
 __all__ = ["RBM", *MODULES]
 

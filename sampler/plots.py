@@ -76,6 +76,24 @@ def weights(log_weights: np.ndarray, ess: float, title: str) -> Figure:
 
 
 @_styled
+def ess(betas: np.ndarray, ess: np.ndarray, title: str) -> Figure:
+    """AIS along beta: the ESS of the weights so far; a sudden fall asks for temperatures there.
+
+    Args:
+      betas: [T].
+      ess: effective fraction of the chains at each temperature, [T].
+      title: what was run.
+    """
+    figure, (axes,) = _figure(1)
+    axes.plot(betas, ess, color=BLUE)
+    axes.set_ylim(0, 1.04)
+    axes.set_title(title)
+    axes.set_xlabel(_BETA)
+    axes.set_ylabel("ESS / chains")
+    return figure
+
+
+@_styled
 def families(
     betas: np.ndarray, ess: np.ndarray, rho_t: np.ndarray, unique: np.ndarray, size: int, title: str
 ) -> Figure:
@@ -110,11 +128,13 @@ def families(
 
 @_styled
 def energy(betas: np.ndarray, mean: np.ndarray, variance: np.ndarray, title: str) -> Figure:
-    """The target's mean energy along the path, and its fluctuation: peaks mark transitions.
+    """The mean of the energy that beta multiplies, and its fluctuation: peaks mark transitions.
+
+    That energy is E of the target less E of the base (zero for a uniform one).
 
     Args:
       betas: [T].
-      mean, variance: of the energy, in nats and nats squared, [T].
+      mean, variance: of that energy, in nats and nats squared, [T].
       title: what was run.
     """
     figure, (top, bottom) = _figure(2)
@@ -129,7 +149,7 @@ def energy(betas: np.ndarray, mean: np.ndarray, variance: np.ndarray, title: str
         label=r"$\pm\sigma_E$",
     )
     top.plot(betas, mean, color=BLUE, label=r"$\langle E\rangle$")
-    top.set_ylabel("energy (nats)")
+    top.set_ylabel(r"$E - E_{\mathrm{base}}$ (nats)")
     top.set_title(title)
     top.legend()
     bottom.plot(betas, variance, color=ORANGE)
@@ -161,6 +181,7 @@ def swaps(betas: np.ndarray, rates: np.ndarray, title: str) -> Figure:
 
 KINDS: dict[str, Callable[..., Figure]] = {
     "weights": weights,
+    "ess": ess,
     "families": families,
     "energy": energy,
     "swaps": swaps,

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from sampler import exact, population_annealing
+from sampler import ais, exact, population_annealing
 from sampler.command_line import tasks
 from sampler.command_line.tasks import Answer, Task
 from sampler.population_annealing import Trace
@@ -16,6 +17,66 @@ from sampler.population_annealing import Trace
 def by_enumeration(task: Task) -> Answer:
     """log Z, exactly."""
     return Answer({"log_z": exact.log_z(task.rbm)})
+
+
+def by_ais(
+    task: Task, num_chains: int, num_temperatures: int, base: str, schedule: str
+) -> Answer:
+    """log Z by annealed importance sampling, low on average."""
+    path = tasks.annealing_path(task.rbm, base)
+    betas = tasks.schedule_of(task, path, schedule, num_temperatures)
+    task.bar.reset(total=len(betas) - 1)
+    run = ais.run(path, betas, num_chains, task.seed, task.bar.update)
+    estimate, ess = run.estimate, np.asarray(run.estimate.ess)
+    member = tasks.worst_of(ess)
+    log_weights = np.asarray(run.state.log_weights)[member]
+    pictures = {
+        "weights": {"log_weights": log_weights, "ess": ess[member]},
+        "ess": {
+            "betas": run.trace.betas,
+            "ess": np.asarray(run.trace.ess)[member] / num_chains,
+        },
+    }
+    values = {"log_z": estimate.log_z, "log_z_stderr": estimate.stderr, "ess": ess}
+    return Answer(values, estimate.warnings(), pictures, member)
+
+
+def by_bracket(
+    task: Task,
+    num_chains: int,
+    num_temperatures: int,
+    max_temperatures: int,
+    tolerance: float,
+    base: str,
+    schedule: str,
+) -> Answer:
+    """log Z between forward and backward AIS, temperatures doubled until they are close."""
+    path = tasks.annealing_path(task.rbm, base)
+    betas = tasks.schedule_of(task, path, schedule, num_temperatures)
+    task.bar.reset()  # how many temperatures it will take is not known
+    found, used = ais.log_z_within(
+        path,
+        tolerance,
+        betas,
+        num_chains,
+        task.seed,
+        max_temperatures=max_temperatures,
+        progress_fn=task.bar.update,
+    )
+    values = {
+        "log_z": found.forward.log_z,
+        "log_z_stderr": found.forward.stderr,
+        "log_z_lower": found.lower,
+        "log_z_upper": found.upper,
+        "ess": tf.minimum(found.forward.ess, found.backward.ess),
+    }
+    gap = np.max(found.upper - found.lower)
+    wide = (
+        f"the gap is {gap:.3g} nats with {len(used)} temperatures, "
+        f"more than --tolerance={tolerance:g}"
+    )
+    warnings = [wide] * (not np.all(found.tight)) + found.warnings()
+    return Answer(values, warnings)
 
 
 def by_population_annealing(task: Task, num_chains: int, num_runs: int, **flags: Any) -> Answer:
@@ -87,6 +148,8 @@ def _pictures_of(trace: Trace, member: tuple[int, ...]) -> dict[str, dict[str, A
 
 METHODS: dict[str, Callable[..., Answer]] = {
     "exact": by_enumeration,
+    "ais": by_ais,
+    "bracket": by_bracket,
     "pa": by_population_annealing,
 }
 """By name; each takes a `Task` and the flags that `options.LOG_Z` lists for it."""

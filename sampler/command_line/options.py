@@ -23,12 +23,12 @@ _POPULATION = {
 
 LOG_Z: dict[str, dict[str, Any]] = {
     "exact": {},
-    "ais": {"num_chains": 1000, "num_temperatures": 1000, **_ANNEALING},
+    "ais": {"num_chains": 1000, "num_temperatures": 1001, **_ANNEALING},
     "pa": _POPULATION,
     "bracket": {
         "num_chains": 1000,
-        "num_temperatures": 1000,
-        "max_temperatures": 64_000,
+        "num_temperatures": 251,
+        "max_temperatures": 64_001,
         "tolerance": 0.1,
         **_ANNEALING,
     },
@@ -38,20 +38,23 @@ LOG_Z: dict[str, dict[str, Any]] = {
 SAMPLE: dict[str, dict[str, Any]] = {
     "exact": {},
     "gibbs": {"num_sweeps": 1000},
-    "pt": {"num_sweeps": 1000, "num_temperatures": 20, **_ANNEALING},
+    "pt": {
+        "num_chains": 100,
+        "num_sweeps": 1000,
+        "num_temperatures": 20,
+        "base": "uniform",
+        "schedule": "adaptive",
+    },
     "pa": _POPULATION,
 }
 """Methods of `sample`, likewise."""
 
 TITLES = {
-    "exact": "enumeration",
     "ais": "annealed importance sampling",
-    "bracket": "forward AIS of the bracket",
     "pa": "population annealing",
-    "gibbs": "Gibbs sampling",
     "pt": "parallel tempering",
 }
-"""What pictures call a method."""
+"""What pictures call a method; the others have none."""
 
 _COUNTS = {
     "num_chains": (2, "chains of each run; of a population, its replicas"),
@@ -150,6 +153,11 @@ def settings(command: Command, values: flags.FlagValues) -> dict[str, Any]:
                 f"--{flag}: found with --method={values.method}; "
                 f"accepted with --method={' or '.join(methods)}"
             )
+    if values["plot"].present and values.method not in TITLES:
+        raise UsageError(
+            f"--plot: found with --method={values.method}; accepted with --method="
+            + " or ".join(name for name in command.methods if name in TITLES)
+        )
     if values["schedule"].value == "adaptive" and values["num_temperatures"].present:
         raise UsageError(
             "--num_temperatures: found with --schedule=adaptive, which finds its own number; "

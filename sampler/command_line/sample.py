@@ -11,13 +11,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from sampler import exact, gibbs, seeds
+from sampler import exact, gibbs, parallel_tempering, seeds
 from sampler import resampling as resampling_module
 from sampler.command_line import tasks
 from sampler.command_line.log_z import anneal_populations
 from sampler.command_line.tasks import Answer, Task
+from sampler.path import Path
+
+MIXED = 1.05
+"""R-hat of the energies above which chains are said to disagree."""
 
 _RECORDS = 20
+_TUNING = 12
 
 
 def by_enumeration(task: Task, num_samples: int) -> Answer:
@@ -41,9 +46,66 @@ def by_gibbs(task: Task, num_samples: int, num_sweeps: int) -> Answer:
             z1, z2 = _sweep(task.rbm, z2, len(part), seeds.fold_in(task.seed, 1, i))
             energies.append(task.rbm.energy(z1, z2))
             task.bar.update(len(part))
-        return Answer(_states(z1, z2) | _r_hat(energies[records // 2 :]))
+        values, warnings = _r_hat(tf.stack(energies[records // 2 :]))
+        return Answer(_states(z1, z2) | values, warnings)
 
     return tasks.in_groups(task, num_samples, method)
+
+
+def by_parallel_tempering(
+    task: Task,
+    num_samples: int,
+    num_chains: int,
+    num_sweeps: int,
+    num_temperatures: int,
+    base: str,
+    schedule: str,
+) -> Answer:
+    """Equally spaced states of the target's replica, from independent ladders."""
+    ladders = min(num_chains, num_samples)
+    kept = -(-num_samples // ladders)
+    if kept > num_sweeps:
+        raise ValueError(
+            f"--num_sweeps: found {num_sweeps}; accepted: at least {kept}, for --num_samples of "
+            f"{num_samples} from {ladders} chains"
+        )
+
+    def method(task: Task) -> Answer:
+        path = tasks.annealing_path(task.rbm, base)
+        betas = _ladder(task, path, schedule, num_temperatures)
+        thinning = num_sweeps // kept
+        task.bar.reset(total=num_sweeps // 5 + kept * thinning)
+        result = parallel_tempering.run(
+            path,
+            betas,
+            ladders,
+            kept * thinning,
+            task.seed,
+            burn_in=num_sweeps // 5,
+            thinning=thinning,
+            progress_fn=task.bar.update,
+        )
+        # [..., S, C, n] to one axis of samples, of which a few may be too many
+        z1, z2 = (
+            np.reshape(z, [*z.shape[:-3], kept * ladders, z.shape[-1]])[..., :num_samples, :]
+            for z in (result.z1, result.z2)
+        )
+        info, rates = result.info, np.asarray(result.info.swap_rates)
+        values = {"swap_rate": rates.min(-1), "round_trips": info.round_trips}
+        pictures = {"swaps": {"betas": betas, "rates": info.lowest()}}
+        return Answer(_states(z1, z2) | values, info.warnings(), pictures)
+
+    return tasks.in_groups(task, ladders * max(num_temperatures, kept), method)
+
+
+def _ladder(task: Task, path: Path, schedule: str, num_temperatures: int) -> np.ndarray:
+    if schedule != "adaptive":
+        return tasks.schedule_of(task, path, schedule, num_temperatures)
+    task.bar.reset(total=_TUNING)
+    seed = seeds.fold_in(task.seed, -1)
+    return parallel_tempering.tune_schedule(
+        path, seed, max_rounds=_TUNING, progress_fn=task.bar.update
+    )
 
 
 def by_population_annealing(
@@ -80,6 +142,13 @@ def _sweep(rbm: Any, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor) -> tuple:
     return gibbs.run(rbm, z2, num_sweeps, seed)
 
 
+def _r_hat(energies: tf.Tensor) -> tuple[dict[str, np.ndarray], list[str]]:
+    """R-hat of the chains' energies [S, ..., C], and a warning where they disagree."""
+    r_hat = np.asarray(diagnostics.r_hat(energies))
+    found = f"chains disagree: R-hat of the energy is {np.max(r_hat):.3g}, trusted up to {MIXED}"
+    return {"r_hat": r_hat}, [f"{found} (more sweeps, or --method=pt)"] * bool(np.any(r_hat > MIXED))
+
+
 def _states(z1: tf.Tensor, z2: tf.Tensor) -> dict[str, np.ndarray]:
     return {"z1": np.asarray(z1, np.uint8), "z2": np.asarray(z2, np.uint8)}
 
@@ -87,6 +156,7 @@ def _states(z1: tf.Tensor, z2: tf.Tensor) -> dict[str, np.ndarray]:
 METHODS: dict[str, Callable[..., Answer]] = {
     "exact": by_enumeration,
     "gibbs": by_gibbs,
+    "pt": by_parallel_tempering,
     "pa": by_population_annealing,
 }
 """By name; each takes a `Task`, `num_samples` and the flags that `options.SAMPLE` lists for it."""

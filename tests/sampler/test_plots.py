@@ -6,6 +6,7 @@ from matplotlib import image
 
 from sampler import plots
 
+ENERGY = [r"$E - E_{\mathrm{base}}$ (nats)", r"Var $E$ (nats$^2$)"]
 BETAS = np.linspace(0, 1, 21)
 LOG_WEIGHTS = 300 + np.random.default_rng(0).normal(size=2000)
 
@@ -83,6 +84,12 @@ def test_energy_curves(energy):
     np.testing.assert_allclose([low, high], [-210, 0], atol=1e-9)  # -200 - 10, and 0 at beta = 0
 
 
+def test_ess_curve():
+    (axes,) = plots.ess(BETAS, 1 - BETAS / 2, "prior: AIS").axes
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), np.stack([BETAS, 1 - BETAS / 2], 1))
+    assert axes.get_ylabel() == "ESS / chains"
+
+
 def test_swap_rates():
     figure = plots.swaps(np.array([0, 0.3, 1]), np.array([0.5, 0.2]), "prior: PT")
     steps = figure.axes[0].patches[0].get_data()
@@ -94,7 +101,7 @@ def test_axes_are_labelled_with_units(weights, families, energy):
     beta = r"inverse temperature $\beta$"
     assert weights.axes[0].get_xlabel() == r"log-weight minus estimate of $\log Z$ (nats)"
     assert weights.axes[0].get_ylabel() == "fraction per bin"
-    assert [axes.get_ylabel() for axes in energy.axes] == ["energy (nats)", r"Var $E$ (nats$^2$)"]
+    assert [axes.get_ylabel() for axes in energy.axes] == ENERGY
     assert [axes.get_ylabel() for axes in families.axes] == ["ESS / R of a step", "families"]
     assert families.axes[-1].get_xlabel() == energy.axes[-1].get_xlabel() == beta
 
