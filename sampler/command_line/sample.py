@@ -19,7 +19,7 @@ from sampler.command_line.tasks import Answer, Task
 from sampler.path import Path
 
 MIXED = 1.05
-"""R-hat of the energies above which chains are said to disagree."""
+"""R-hat above which chains are said to disagree."""
 
 _RECORDS = 20
 _TUNING = 12
@@ -35,18 +35,20 @@ def by_enumeration(task: Task, num_samples: int) -> Answer:
 
 
 def by_gibbs(task: Task, num_samples: int, num_sweeps: int) -> Answer:
-    """The last states of independent chains, and R-hat of their energies over the second half."""
+    """The last states of independent chains, and R-hat over the second half of their sweeps."""
 
     def method(task: Task) -> Answer:
         task.bar.reset(total=num_sweeps)
-        z2 = gibbs.initial(task.rbm, num_samples, seeds.fold_in(task.seed, 0))
+        # starts spread over all states, so that chains which do not mix differ
+        anywhere = task.rbm._replace(b2=tf.zeros_like(task.rbm.b2))
+        z2 = gibbs.initial(anywhere, num_samples, seeds.fold_in(task.seed, 0))
         records = min(_RECORDS, num_sweeps)
-        energies = []
+        trace = []
         for i, part in enumerate(np.array_split(np.arange(num_sweeps), records)):
             z1, z2 = _sweep(task.rbm, z2, len(part), seeds.fold_in(task.seed, 1, i))
-            energies.append(task.rbm.energy(z1, z2))
+            trace.append((task.rbm.energy(z1, z2), tf.reduce_sum(z1, -1) + tf.reduce_sum(z2, -1)))
             task.bar.update(len(part))
-        values, warnings = _r_hat(tf.stack(energies[records // 2 :]))
+        values, warnings = _agreement(np.array(trace[records // 2 :]))
         return Answer(_states(z1, z2) | values, warnings)
 
     return tasks.in_groups(task, num_samples, method)
@@ -142,10 +144,14 @@ def _sweep(rbm: Any, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor) -> tuple:
     return gibbs.run(rbm, z2, num_sweeps, seed)
 
 
-def _r_hat(energies: tf.Tensor) -> tuple[dict[str, np.ndarray], list[str]]:
-    """R-hat of the chains' energies [S, ..., C], and a warning where they disagree."""
-    r_hat = np.asarray(diagnostics.r_hat(energies))
-    found = f"chains disagree: R-hat of the energy is {np.max(r_hat):.3g}, trusted up to {MIXED}"
+def _agreement(trace: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The larger R-hat of energy and magnetisation, trace [S, 2, ..., C], and a warning by it."""
+    if len(trace) < 4 or trace.shape[-1] < 2:
+        return {}, ["too few sweeps or chains to tell whether chains agree"]
+    from sampler import diagnostics  # loads TensorFlow Probability, which takes seconds
+
+    r_hat = np.max(diagnostics.r_hat(np.moveaxis(trace, -1, 1)), 0)
+    found = f"chains disagree: R-hat {np.max(r_hat):.3g}, trusted up to {MIXED}"
     return {"r_hat": r_hat}, [f"{found} (more sweeps, or --method=pt)"] * bool(np.any(r_hat > MIXED))
 
 

@@ -37,12 +37,12 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(folder, capfd):
+def run(folder, capsys):
     """Runs a command line: its status, the parsed lines of standard output, those of error."""
 
     def run(line):
         status = commands.main(line.split())
-        out, err = capfd.readouterr()
+        out, err = capsys.readouterr()
         return status, [json.loads(each) for each in out.splitlines()], err.splitlines()
 
     return run
@@ -203,10 +203,10 @@ def test_samples_of_a_batch(method, run, folder):
 
 def test_gibbs_warns_of_chains_in_different_modes(run):
     """A ferromagnet whose two modes no sweep connects."""
-    bias = np.full(8, -12.0)
-    save("modes.npz", (bias, bias, np.full((8, 8), 3.0)))
+    bias = np.full(8, -4.7)
+    save("modes.npz", (bias, bias, np.full((8, 8), 1.2)))
     _, (line,), _ = run("sample modes.npz --output=z.npz --method=gibbs --num_samples=200")
-    assert line["r_hat"] > 1.05 and "chains disagree: R-hat" in line["warnings"][0]
+    assert line["r_hat"] > 1.05 and line["warnings"][0].startswith("chains disagree: R-hat ")
 
 
 # Files that cannot be used
