@@ -9,6 +9,8 @@ import tensorflow as tf
 from sampler import checks, gibbs, seeds
 from sampler.rbm import RBM
 
+_LARGE = 20.0
+
 
 class Path(NamedTuple):
     """RBMs with biases base + beta (b - base) and couplings beta W, for beta in [0, 1].
@@ -52,13 +54,18 @@ class Path(NamedTuple):
     def log_weight(self, z1: tf.Tensor, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
         """log of the ratio of unnormalised p(z1) at the two temperatures, float64, [..., C].
 
-        The second side is summed out: log p*(z1) = b1'z1 + sum softplus(b2 + W'z1). The softplus
-        terms are subtracted unit by unit, before the sum, which keeps small steps accurate.
+        The second side is summed out: log p*(z1) = b1'z1 + sum softplus(b2 + W'z1). The rounding
+        is relative to the step, however small: see `_softplus_change`.
         """
+        step = new_beta - beta
         bias = tf.reduce_sum((self.rbm.b1 - self.base1)[..., None, :] * z1, -1)
-        change = tf.nn.softplus(self.logits2(z1, new_beta)) - tf.nn.softplus(self.logits2(z1, beta))
-        step = (new_beta - beta) * bias + tf.reduce_sum(change, -1)
-        return tf.cast(step, tf.float64)
+        slope = (self.rbm.b2 - self.base2)[..., None, :] + self.rbm.coupling2(z1)
+        change = _softplus_change(self.logits2(z1, beta), step * slope)
+        return tf.cast(step * bias + tf.reduce_sum(change, -1), tf.float64)
+
+    def transposed(self) -> Path:
+        """The path with the sides exchanged: weights along it have the first side summed out."""
+        return Path(self.rbm.transposed(), self.base2, self.base1)
 
     def sweep(self, z1: tf.Tensor, beta: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """A Gibbs sweep z2 ~ p(z2 | z1), z1 ~ p(z1 | z2): reversible with respect to p(z1)."""
@@ -70,6 +77,23 @@ def _blend(base: tf.Tensor, bias: tf.Tensor, coupling: tf.Tensor, beta: tf.Tenso
     """base + beta (bias - base + coupling), for couplings [..., C, n] and a beta of each chain."""
     beta = tf.convert_to_tensor(beta, tf.float32)[..., None]
     return base[..., None, :] + beta * (bias - base)[..., None, :] + beta * coupling
+
+
+def _softplus_change(x: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
+    """softplus(x + change) - softplus(x), elementwise, with an error relative to `change`.
+
+    With s = sign(change), d = |change| it is min(change, 0) + log1p(sigmoid(s x) (e^d - 1)): all
+    terms in the logarithm are positive. Large changes, where e^d may overflow, are subtracted.
+    """
+
+    def subtracted() -> tf.Tensor:
+        return tf.nn.softplus(x + change) - tf.nn.softplus(x)
+
+    def small() -> tf.Tensor:
+        share = tf.sigmoid(tf.where(change < 0, -x, x))
+        return tf.minimum(change, 0) + tf.math.log1p(share * tf.math.expm1(abs(change)))
+
+    return tf.cond(tf.reduce_max(abs(change)) > _LARGE, subtracted, small)
 
 
 def from_biases(rbm: RBM) -> Path:

@@ -38,6 +38,14 @@ def sigmoid(num_temperatures: int, steepness: float = 4.0) -> np.ndarray:
     return ((curve / curve[-1] + 1) / 2).astype(np.float32)
 
 
+def halved(betas: np.ndarray) -> np.ndarray:
+    """The schedule [T] with each step cut into two equal ones, [2 T - 1]."""
+    betas = np.asarray(betas, np.float32)
+    steps = np.empty(2 * len(betas) - 1, np.float32)
+    steps[::2], steps[1::2] = betas, (betas[1:] + betas[:-1]) / 2
+    return steps
+
+
 def _ess_fraction(log_weights: tf.Tensor) -> tf.Tensor:
     """(mean w)^2 / mean w^2: how much of an equally weighted population a step leaves."""
     count = tf.cast(tf.shape(log_weights)[-1], log_weights.dtype)

@@ -82,7 +82,7 @@ def prior_log_z(
         total=2 * (num_temperatures - 1), desc="log Z of the prior", disable=not show_progress
     ) as bar:
         route = path.from_uniform(model.prior_rbm())
-        return ais.bracket(route, betas, PRIOR_CHAINS, seed, progress_fn=bar.update)
+        return ais.log_z_bracket(route, betas, PRIOR_CHAINS, seed, progress_fn=bar.update)
 
 
 class Evaluator:

@@ -19,9 +19,7 @@ def by_enumeration(task: Task) -> Answer:
     return Answer({"log_z": exact.log_z(task.rbm)})
 
 
-def by_ais(
-    task: Task, num_chains: int, num_temperatures: int, base: str, schedule: str
-) -> Answer:
+def by_ais(task: Task, num_chains: int, num_temperatures: int, base: str, schedule: str) -> Answer:
     """log Z by annealed importance sampling, low on average."""
     path = tasks.annealing_path(task.rbm, base)
     betas = tasks.schedule_of(task, path, schedule, num_temperatures)
@@ -127,7 +125,7 @@ def _pictures_of(trace: Trace, member: tuple[int, ...]) -> dict[str, dict[str, A
     """Family and energy curves of one RBM of the batch, averaged over its runs."""
 
     def one(field: np.ndarray) -> np.ndarray:
-        return field[(slice(None), *member)]
+        return np.moveaxis(field, 0, len(member))[member]
 
     energies, log_weights = one(trace.energies), one(trace.log_weights)  # [T, R, C]
     weights = np.exp(log_weights - log_weights.max(-1, keepdims=True))

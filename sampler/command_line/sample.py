@@ -152,7 +152,9 @@ def _agreement(trace: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
 
     r_hat = np.max(diagnostics.r_hat(np.moveaxis(trace, -1, 1)), 0)
     found = f"chains disagree: R-hat {np.max(r_hat):.3g}, trusted up to {MIXED}"
-    return {"r_hat": r_hat}, [f"{found} (more sweeps, or --method=pt)"] * bool(np.any(r_hat > MIXED))
+    return {"r_hat": r_hat}, [f"{found} (more sweeps, or --method=pt)"] * bool(
+        np.any(r_hat > MIXED)
+    )
 
 
 def _states(z1: tf.Tensor, z2: tf.Tensor) -> dict[str, np.ndarray]:

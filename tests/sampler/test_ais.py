@@ -5,7 +5,7 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import ais, resampling, schedules, seeds
+from sampler import ais, annealing, resampling, schedules, seeds
 from sampler import path as paths
 from sampler.rbm import RBM
 
@@ -24,7 +24,7 @@ def run(path, betas, num_chains, seed):
     return ais.anneal(path, state, betas, seeds.fold_in(seed, 1))
 
 
-# `bracket` compiles with XLA; here a plain graph is quicker than a compilation for each shape
+# `ais.run` compiles with XLA; here a plain graph is quicker than a compilation for each shape
 run_graph = tf.function(run)
 
 
@@ -170,7 +170,7 @@ def bracket_of(params, num_temperatures, num_chains, num_sweeps):
     """The bracket, and the steps that it told of; holds what every bracket must."""
     steps, path = [], paths.from_uniform(rbm_of(params))
     betas = schedules.linear(num_temperatures)
-    bracket = ais.bracket(path, betas, num_chains, SEED, num_sweeps, steps.append)
+    bracket = ais.log_z_bracket(path, betas, num_chains, SEED, num_sweeps, progress_fn=steps.append)
     truth = log_z_of_each(params)
     for estimate in bracket.forward, bracket.backward:
         assert estimate.log_z.shape == truth.shape
@@ -192,7 +192,7 @@ def test_bracket_of_a_batch():
 
 def test_segments_of_a_schedule_join(monkeypatch):
     """Segments of 2, 2, 2 and 1 steps: none skipped, none drawn with another's numbers."""
-    monkeypatch.setattr(ais, "_SEGMENT", 2)
+    monkeypatch.setattr(annealing, "_SEGMENT", 2)
     params = oracles.parameters(np.random.default_rng(10), 5, 5, 1.5)
     _, steps = bracket_of(params, 8, 4000, 1)
     assert steps == [2, 2, 2, 1] * 2
@@ -200,6 +200,6 @@ def test_segments_of_a_schedule_join(monkeypatch):
 
 def test_the_backward_run_starts_from_weighted_end_states(monkeypatch):
     """A ferromagnet of two modes, in the wrong shares before the weights, that one sweep keeps."""
-    monkeypatch.setattr(ais, "_SEGMENT", 2)
+    monkeypatch.setattr(annealing, "_SEGMENT", 2)
     bias = np.full(5, 0.2 - 2.5 * 1.2, np.float32)
     bracket_of((bias, bias, np.full((5, 5), 1.2, np.float32)), 11, 4000, 1)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import oracles
 import pytest
-
 from matplotlib import image
 
 from sampler import commands
@@ -151,7 +150,9 @@ def test_a_batch_in_groups(run, monkeypatch):
 
 @pytest.mark.parametrize("method, kinds", [("ais", "weights ess"), ("pa", "families energy")])
 def test_pictures(method, kinds, run, folder):
-    status, _, errors = run(f"log_z small.npz batch.npz --method={method} {FLAGS[method]} --plot=p/q")
+    status, _, errors = run(
+        f"log_z small.npz batch.npz --method={method} {FLAGS[method]} --plot=p/q"
+    )
     assert (status, errors) == (0, [])
     names = {f"{stem}_{kind}.png" for stem in ("small", "batch") for kind in kinds.split()}
     assert {path.name for path in (folder / "p/q").iterdir()} == names
@@ -280,7 +281,8 @@ MISTAKES = {
     "log_z small.npz --method=ais --schedule=adaptive --num_temperatures=9": "--num_temperatures: ",
     "log_z small.npz --plot=pictures": "--plot: found with --method=bracket; accepted with "
     "--method=ais or pa",
-    "log_z small.npz --method=ais --plot=small.npz": "--plot=small.npz: found: File exists; accepted: a folder",
+    "log_z small.npz --method=ais --plot=small.npz": "--plot=small.npz: found: File exists; "
+    "accepted: a folder",
     "sample small.npz": "--output: found none; accepted: a path that ends in .npz",
     "sample small.npz --output=z.txt": "--output: found z.txt; accepted: a path that ends in .npz",
     "sample small.npz --output=no/z.npz": "--output=no/z.npz: found no folder no to write to; ",

@@ -33,7 +33,11 @@ def executed(tmp_path_factory):
 
 
 def test_every_block_is_run_or_marked_as_output():
-    assert {language for language, _ in BLOCK.findall(README.read_text())} <= {"python", "sh", "text"}
+    assert {language for language, _ in BLOCK.findall(README.read_text())} <= {
+        "python",
+        "sh",
+        "text",
+    }
 
 
 def test_the_bracket_is_narrow_and_nothing_warns(executed):
