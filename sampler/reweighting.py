@@ -68,9 +68,10 @@ def reweight(result: Result, betas: np.ndarray) -> Reweighted:
     for member in np.ndindex(*batch):
         at = (slice(None), *member)
         histograms = _histograms(energies[at], log_weights[at])
-        answers[(slice(None), slice(None), *member)] = _jackknife(
-            histograms, result.trace.betas, betas
-        )
+        for answer, values in zip(
+            answers, _jackknife(histograms, result.trace.betas, betas), strict=True
+        ):
+            answer[at] = values
     return Reweighted(*answers)
 
 

@@ -115,3 +115,82 @@ def test_chains_without_weight_have_no_descendants():
 def test_log_weights_that_would_overflow():
     log_weights = tf.constant([1e4, 1e4 + np.log(3), -1e4, 0], tf.float64)
     assert copies(resampling.systematic(log_weights, SEED), 4).tolist() == [1, 3, 0, 0]
+
+
+# Every scheme
+
+SCHEMES = pytest.mark.parametrize("scheme", sorted(resampling.SCHEMES))
+WEIGHTS = [0.02, 0.9, 0.03, 0.04, 0.01, 0.5, 0]
+
+
+def draws(scheme, count, jit_compile=False):
+    """[count, C] parents, from rows of one batch."""
+    batch = log(np.tile(WEIGHTS, (count, 1)))
+    return tf.function(resampling.SCHEMES[scheme], jit_compile=jit_compile)(batch, SEED).numpy()
+
+
+@SCHEMES
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "XLA"])
+def test_mean_copies_of_every_scheme(scheme, jit_compile):
+    expected = 7 * np.array(WEIGHTS) / np.sum(WEIGHTS)
+    found = copies(draws(scheme, 20_000, jit_compile), 7)
+    mean, stderr = oracles.mean_and_stderr(found)
+    oracles.assert_within(mean, expected, stderr, 1e-12)
+    assert np.all(found[:, -1] == 0)
+    if scheme != "multinomial":
+        assert np.all(found >= np.floor(expected))
+    if scheme == "systematic":
+        assert np.all(found <= np.ceil(expected))
+
+
+@SCHEMES
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3)], ids=str)
+def test_parents_are_sorted_and_of_the_batch_s_shape(scheme, batch):
+    weights = np.random.default_rng(3).exponential(size=(*batch, 40)) ** 2
+    parents = resampling.SCHEMES[scheme](log(weights), SEED)
+    assert parents.shape == (*batch, 40) and parents.dtype == tf.int32
+    assert np.all(np.diff(parents, axis=-1) >= 0) and np.min(parents) >= 0
+    assert np.max(parents) < 40
+
+
+def test_multinomial_copies_are_binomial():
+    """chi^2 of the second chain's copies; 7 draws with probability 0.9 / 1.5."""
+    found = np.bincount(copies(draws("multinomial", 20_000), 7)[:, 1], minlength=8)
+    k, p = np.arange(8), 0.9 / 1.5
+    choose = np.array([1, 7, 21, 35, 35, 21, 7, 1])
+    assert abs(oracles.chi_square(found, 20_000 * choose * p**k * (1 - p) ** (7 - k))) < 5
+
+
+def test_residual_copies_beyond_the_whole_ones_are_binomial():
+    """7 w has whole parts 4 and 2, so one place is left, for chain 1 by its fraction 0.2."""
+    found = copies(draws("residual", 20_000), 7)
+    fractions = (7 * np.array(WEIGHTS) / np.sum(WEIGHTS)) % 1
+    extra = np.sum(found - np.floor(7 * np.array(WEIGHTS) / np.sum(WEIGHTS)), 0)[:-1]
+    assert abs(oracles.chi_square(extra, 20_000 * fractions[:-1])) < 5
+
+
+@SCHEMES
+def test_equal_weights_and_whole_copies(scheme):
+    """Residual resampling has nothing left to draw, in spite of rounding."""
+    weights = np.array([3, 1, 1, 1, 2, 0, 0, 0]) / 3
+    found = copies(resampling.SCHEMES[scheme](log(weights), SEED), 8)
+    if scheme == "residual":
+        np.testing.assert_array_equal(found, [3, 1, 1, 1, 2, 0, 0, 0])
+    assert np.sum(found) == 8 and not np.any(found[5:])
+
+
+def test_systematic_of_many_chains_is_the_comb():
+    """Under XLA, against NumPy's search of the same teeth, with weights over many magnitudes."""
+    log_weights = 3 * np.random.default_rng(4).normal(size=30_000)
+    parents = tf.function(resampling.systematic, jit_compile=True)(tf.constant(log_weights), SEED)
+    weights = np.exp(log_weights - log_weights.max())
+    offset = float(seeds.uniform(SEED, [1])[0])
+    teeth = (np.arange(30_000) + offset) / 30_000
+    expected = np.searchsorted(np.cumsum(weights) / np.sum(weights), teeth, side="right")
+    # a tooth on the rounded end of a part may go to either side
+    assert np.mean(parents.numpy() == expected) > 0.999
+    assert np.max(abs(copies_sparse(parents) - 30_000 * weights / np.sum(weights))) < 1 + 1e-6
+
+
+def copies_sparse(parents):
+    return np.bincount(parents, minlength=30_000)
