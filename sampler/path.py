@@ -57,10 +57,10 @@ class Path(NamedTuple):
         The second side is summed out: log p*(z1) = b1'z1 + sum softplus(b2 + W'z1). The rounding
         is relative to the step, however small: see `_softplus_change`.
         """
-        step = new_beta - beta
+        step = tf.convert_to_tensor(new_beta - beta, tf.float32)
         bias = tf.reduce_sum((self.rbm.b1 - self.base1)[..., None, :] * z1, -1)
         slope = (self.rbm.b2 - self.base2)[..., None, :] + self.rbm.coupling2(z1)
-        change = _softplus_change(self.logits2(z1, beta), step * slope)
+        change = _softplus_change(self.logits2(z1, beta), step[..., None] * slope)
         return tf.cast(step * bias + tf.reduce_sum(change, -1), tf.float64)
 
     def transposed(self) -> Path:

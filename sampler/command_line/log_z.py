@@ -124,7 +124,7 @@ def anneal_populations(
 def _pictures_of(trace: Trace, member: tuple[int, ...]) -> dict[str, dict[str, Any]]:
     """Family and energy curves of one RBM of the batch, averaged over its runs."""
 
-    def one(field: np.ndarray) -> np.ndarray:
+    def one(field: Any) -> np.ndarray:
         return np.moveaxis(field, 0, len(member))[member]
 
     energies, log_weights = one(trace.energies), one(trace.log_weights)  # [T, R, C]
