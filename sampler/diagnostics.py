@@ -107,7 +107,8 @@ def count_modes(
     z2 = tf.cast(z2, tf.float32)
     means = [m.numpy() for m in _descend(rbm, z2, tf.constant(max_iterations))]
     both = np.concatenate(means, -1)
-    label, centres = np.full(len(both), -1), []
+    label = np.full(len(both), -1)
+    centres: list[int] = []
     while np.any(label < 0):
         centre = int(np.argmax(label < 0))
         near = abs(both - both[centre]).mean(-1) < tolerance

@@ -5,7 +5,6 @@ Importing TensorFlow Probability takes seconds, so that only those who ask for t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -13,6 +12,9 @@ import tensorflow_probability as tfp
 
 from sampler import gibbs
 from sampler.rbm import RBM
+
+Pair = tuple[tf.Tensor, ...] | list[tf.Tensor]
+"""(z1, z2), in a list or in a tuple, as it was given."""
 
 
 class Results(NamedTuple):
@@ -52,16 +54,16 @@ class BlockGibbs(tfp.mcmc.TransitionKernel):
 
     def one_step(
         self,
-        current_state: Sequence[tf.Tensor],
+        current_state: Pair,
         previous_kernel_results: Results,
         seed: int | tf.Tensor | None = None,
-    ) -> tuple[Sequence[tf.Tensor], Results]:
+    ) -> tuple[Pair, Results]:
         """One sweep; `seed` is int32, shape [2] (others, or none, are made one by TFP's rules)."""
         del previous_kernel_results
         seed = tfp.random.sanitize_seed(seed)
         z1, z2 = gibbs.sweep(self._rbm, current_state[1], seed, clamp=self._clamp)
         return type(current_state)((z1, z2)), Results(self._rbm.energy(z1, z2), seed)
 
-    def bootstrap_results(self, init_state: Sequence[tf.Tensor]) -> Results:
+    def bootstrap_results(self, init_state: Pair) -> Results:
         """The results of a state that no sweep has made."""
         return Results(self._rbm.energy(*init_state), tf.zeros([2], tf.int32))
