@@ -42,7 +42,7 @@ def test_every_block_is_run_or_marked_as_output():
 
 def test_the_bracket_is_narrow_and_nothing_warns(executed):
     names, _ = executed
-    assert names["found"].warnings() == []
+    assert names["found"].warnings() == names["annealed"].warnings() == []
     assert names["samples"].info.warnings() == []
 
 
