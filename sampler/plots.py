@@ -110,7 +110,7 @@ def families(
     figure, (top, bottom) = _figure(2)
     top.plot(betas, ess, color=BLUE)
     top.set_ylim(0, 1.04)
-    top.set_ylabel("ESS / R of a step")
+    top.set_ylabel("ESS / population")
     top.set_title(title)
     limit = size / TRUSTED_FAMILIES
     bottom.plot(betas, unique, color=BLUE, label="unique families")

@@ -102,7 +102,7 @@ def test_axes_are_labelled_with_units(weights, families, energy):
     assert weights.axes[0].get_xlabel() == r"log-weight minus estimate of $\log Z$ (nats)"
     assert weights.axes[0].get_ylabel() == "fraction per bin"
     assert [axes.get_ylabel() for axes in energy.axes] == ENERGY
-    assert [axes.get_ylabel() for axes in families.axes] == ["ESS / R of a step", "families"]
+    assert [axes.get_ylabel() for axes in families.axes] == ["ESS / population", "families"]
     assert families.axes[-1].get_xlabel() == energy.axes[-1].get_xlabel() == beta
 
 
