@@ -159,7 +159,7 @@ def by_gibbs(path: paths.Path, seed: tf.Tensor, num_sweeps: int) -> Found:
 def by_ais(path: paths.Path, seed: tf.Tensor, num_temperatures: int) -> Found:
     """Weighted end states; errors by the delta method."""
     betas = schedules.linear(num_temperatures)
-    state, estimate = ais.run(path, betas, FLAGS.num_chains, seed)
+    state, estimate, _ = ais.run(path, betas, FLAGS.num_chains, seed)
     z2 = gibbs.bernoulli(path.rbm.logits2(state.z1), seeds.fold_in(seed, -1))
     on, weights = is_on(state.z1, z2), tf.nn.softmax(state.log_weights).numpy()
     mean = np.sum(weights * on)

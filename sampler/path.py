@@ -54,6 +54,7 @@ class Path(NamedTuple):
     def log_weight(self, z1: tf.Tensor, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
         """log of the ratio of unnormalised p(z1) at the two temperatures, float64, [..., C].
 
+        Inverse temperatures are scalars, or [C] for each chain's own.
         The second side is summed out: log p*(z1) = b1'z1 + sum softplus(b2 + W'z1). The rounding
         is relative to the step, however small: see `_softplus_change`.
         """
@@ -96,8 +97,19 @@ def _softplus_change(x: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.reduce_max(abs(change)) > _LARGE, subtracted, small)
 
 
+def _blend(base: tf.Tensor, bias: tf.Tensor, coupling: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+    """base + beta (bias - base + coupling), for couplings [..., C, n] and a beta of each chain."""
+    beta = tf.convert_to_tensor(beta, tf.float32)[..., None]
+    return base[..., None, :] + beta * (bias - base)[..., None, :] + beta * coupling
+
+
 def from_biases(rbm: RBM) -> Path:
-    """The path from the RBM's own biases: only the couplings are annealed."""
+    """The path from the RBM's own biases: only the couplings are annealed.
+
+    Short work where the biases decide, as for posteriors. Where strong biases balance strong
+    couplings (a ferromagnet of two modes), the base sits in one mode and the other is never seen,
+    without a trace in the weights: take `from_uniform`, or see `ais.log_z_bracket`.
+    """
     return Path(rbm, rbm.b1, rbm.b2)
 
 
