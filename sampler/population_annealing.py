@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import checks, gibbs, population_result, schedules, seeds
+from sampler import annealing, checks, gibbs, population_result, schedules, seeds
 from sampler.path import Path
 from sampler.population import Info as Info
 from sampler.population import Population as Population
@@ -187,20 +187,8 @@ def run(
     fields = [np.stack(field) for field in zip(*rows, strict=True)]
     trace = Trace(betas.astype(np.float64), *(fields if keep_energies else [*fields, None, None]))
     log_z, stderr = population_result.log_mean(trace.log_z[-1])
-    stderr = np.hypot(stderr, rounding(path, state.z1, len(betas)))
+    stderr = np.hypot(stderr, annealing.rounding(path, _merged(state.z1), log_z))
     return Result(log_z, stderr, trace.log_z[-1], _pooled(path, state, seed), trace)
-
-
-def rounding(path: Path, z1: tf.Tensor, num_temperatures: int) -> np.ndarray:
-    """About the error of log Z by float32's rounding, in nats, [...].
-
-    Each step adds terms of the units' magnitudes, rounded to 2^-24 of them or so, independently.
-    """
-    z1 = _merged(z1)
-    bias = (path.rbm.b1 - path.base1)[..., None, :] * z1
-    terms = tf.concat([bias, tf.nn.softplus(path.logits2(z1, tf.constant(1.0)))], -1)
-    squares = tf.reduce_mean(tf.reduce_sum(terms**2, -1), -1)
-    return 2.0**-23 * np.sqrt(num_temperatures * squares.numpy())
 
 
 def _merged(x: tf.Tensor) -> tf.Tensor:

@@ -35,10 +35,10 @@ def many_rbms(n1, n2, count):
     return [p.astype(np.float32) for p in (strength * b1, strength * b2, w)]
 
 
-def z_scores(n1, n2, count=40):
+def z_scores(n1, n2, count=50):
     params = many_rbms(n1, n2, count)
     betas = schedules.linear(41)
-    result = pa.run(paths.from_uniform(rbm_of(params)), betas, 300, 20, SEED)
+    result = pa.run(paths.from_uniform(rbm_of(params)), betas, 200, 20, SEED)
     doubtful = np.any(list(result.doubts().values()), 0)
     scores = (result.log_z - log_z_of_each(params)) / result.stderr
     return scores[~doubtful], np.mean(doubtful)
@@ -49,7 +49,7 @@ def test_the_error_of_log_z_is_calibrated():
 
     That is sqrt(19/17) = 1.06; its error over 200 is 0.055.
     """
-    sizes = [(1, 1), (2, 6), (5, 5), (9, 4), (10, 6)]
+    sizes = [(1, 1), (2, 6), (6, 5), (9, 4)]
     scores, doubtful = zip(*(z_scores(*size) for size in sizes), strict=True)
     scores = np.concatenate(scores)
     assert np.mean(doubtful) < 0.1 and len(scores) > 180
@@ -120,21 +120,21 @@ def test_families_by_hand():
 
 
 def test_without_couplings_the_answer_is_exact():
-    """No spread of the runs: the error is rounding's, and not 0."""
+    """No spread of the runs: the error is float64's rounding, and not 0."""
     b1, b2, w = oracles.parameters(np.random.default_rng(4), 5, 3, 2.0, (3,))
     result = pa.run(paths.from_biases(rbm_of((b1, b2, 0 * w))), [0, 0.5, 1], 50, 5, SEED)
     np.testing.assert_allclose(result.log_z, log_z_of_each((b1, b2, 0 * w)), rtol=1e-12)
-    assert np.all((result.stderr > 1e-7) & (result.stderr < 1e-5))
+    assert np.all((result.stderr > 1e-15) & (result.stderr < 1e-12))
 
 
 def test_a_batch_is_resampled_each_on_its_own_decision():
     """A target without couplings beside one with strong ones: one never, one often resampled."""
     b1, b2, w = oracles.parameters(np.random.default_rng(5), 4, 3, 2.0, (2,))
     w[0] = 0
-    result = pa.run(paths.from_biases(rbm_of((b1, b2, w))), schedules.linear(6), 200, 20, SEED)
+    result = pa.run(paths.from_biases(rbm_of((b1, b2, w))), schedules.linear(6), 300, 20, SEED)
     resampled = result.trace.resampled.mean((0, 2))
     assert resampled[0] == 0 and resampled[1] > 0.1
-    np.testing.assert_array_equal(result.trace.num_families[:, 0], 200)
+    np.testing.assert_array_equal(result.trace.num_families[:, 0], 300)
     oracles.assert_within(result.log_z, log_z_of_each((b1, b2, w)), result.stderr)
 
 
@@ -142,15 +142,15 @@ def test_seeds():
     params = oracles.parameters(np.random.default_rng(6), 4, 3, 1.0)
     path = paths.from_uniform(rbm_of(params))
     one, same, other = (
-        pa.run(path, [0, 0.5, 1], 20, 5, seeds.make_seed(s)).run_log_z for s in (1, 1, 2)
+        pa.run(path, [0, 0.5, 1], 300, 20, seeds.make_seed(s)).run_log_z for s in (1, 1, 2)
     )
     np.testing.assert_array_equal(one, same)
-    assert np.all(one != other) and len(set(one)) == 5
+    assert np.all(one != other) and len(set(one)) == 20
 
 
 def test_the_default_schedule_is_adaptive():
-    params = oracles.parameters(np.random.default_rng(7), 6, 5, 1.0)
-    result = pa.run(paths.from_uniform(rbm_of(params)), num_chains=200, seed=SEED)
+    params = oracles.parameters(np.random.default_rng(7), 4, 3, 2.0)
+    result = pa.run(paths.from_uniform(rbm_of(params)), num_chains=300, seed=SEED)
     assert 4 < len(result.trace.betas) < 100 and result.ess > 0.8
     oracles.assert_within(result.log_z, oracles.log_z(*params), result.stderr)
 
@@ -165,7 +165,7 @@ def ferromagnet(coupling, field, n=20):
 
 def test_no_warning_when_there_are_chains_enough():
     params = oracles.parameters(np.random.default_rng(8), 4, 3, 0.5)
-    assert pa.run(paths.from_uniform(rbm_of(params)), [0, 0.5, 1], 300, 5, SEED).warnings() == []
+    assert pa.run(paths.from_uniform(rbm_of(params)), [0, 0.5, 1], 300, 20, SEED).warnings() == []
 
 
 def test_a_population_too_small_for_its_families_is_told():
