@@ -123,11 +123,25 @@ def observe(
     return _unfold(z2, betas.shape[0]), tf.reshape(energies, state.legs.shape)
 
 
+def neighbour_weights(path: Path, betas: tf.Tensor, state: State) -> tuple[tf.Tensor, tf.Tensor]:
+    """log p*(z1) at the next temperature less that at the state's own, float64, [..., T - 1, C].
+
+    Forward of the states 0 to T - 2 to the next colder, and backward of 1 to T - 1 to the hotter.
+    """
+    colder = _log_weights(path, betas, tf.concat([betas[1:], betas[-1:]], 0), state)
+    hotter = _log_weights(path, betas, tf.concat([betas[:1], betas[:-1]], 0), state)
+    return colder[..., :-1, :], hotter[..., 1:, :]
+
+
+def _log_weights(path: Path, betas: tf.Tensor, others: tf.Tensor, state: State) -> tf.Tensor:
+    """log p*(z1) at other temperatures less that at its own, float64, [..., T, C]."""
+    own, other = _of_each_chain(betas, state), _of_each_chain(others, state)
+    return tf.reshape(path.log_weight(_fold(state.z1), own, other), state.legs.shape)
+
+
 def _log_ratio(path: Path, betas: tf.Tensor, partner: tf.Tensor, state: State) -> tf.Tensor:
     """log of the ratio that decides an exchange with `partner` [T], float64, [..., T, C]."""
-    at = _of_each_chain(betas, state)
-    then = _of_each_chain(tf.gather(betas, partner), state)
-    weights = tf.reshape(path.log_weight(_fold(state.z1), at, then), state.legs.shape)
+    weights = _log_weights(path, betas, tf.gather(betas, partner), state)
     return weights + tf.gather(weights, partner, axis=-2)
 
 

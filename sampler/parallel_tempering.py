@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from sampler import checks, ladder, seeds
+from sampler import bennett, checks, ladder, seeds
 from sampler.path import Path
 
 CUT = 0.02
@@ -34,6 +34,8 @@ class Info(NamedTuple):
       round_trips: from the target to the base and back, of all replicas together, int32, [...].
       energies: E of the target at each temperature's states, mean over kept samples and chains,
         float64, [..., T].
+      log_z: log Z by Bennett's acceptance ratio between neighbours, float64, [...].
+      log_z_stderr: its standard error, from the spread of the C ladders, float64, [...].
       num_sweeps: in which these were measured.
     """
 
@@ -41,6 +43,8 @@ class Info(NamedTuple):
     swap_rates: tf.Tensor
     round_trips: tf.Tensor
     energies: tf.Tensor
+    log_z: tf.Tensor
+    log_z_stderr: tf.Tensor
     num_sweeps: int
 
     def warnings(self) -> list[str]:
@@ -121,23 +125,32 @@ def run(
         state, *sample = _walk(path, at, state, tf.constant(sweeps), seeds.fold_in(seed, 1))
         kept.append(sample)
         progress_fn(sweeps)
-    counts, z1, z2, energies = zip(*kept[1:], strict=True)
+    counts, z1, z2, energies, *weights = zip(*kept[1:], strict=True)
     accepted, offered, round_trips = (sum(each) for each in zip(*counts, strict=True))
-    rates, mean_energies = accepted / offered, sum(energies) / len(energies)
-    betas, num_sweeps = np.asarray(betas, np.float32), len(energies) * thinning
-    info = Info(betas, rates, round_trips, mean_energies, num_sweeps)
+    log_ratio, stderr = bennett.log_ratio(*(tf.stack(each) for each in weights))
+    info = Info(
+        betas=np.asarray(betas, np.float32),
+        swap_rates=accepted / offered,
+        round_trips=round_trips,
+        energies=sum(energies) / len(energies),
+        log_z=path.log_z_base() + log_ratio,
+        log_z_stderr=stderr,
+        num_sweeps=len(energies) * thinning,
+    )
     return Result(tf.stack(z1, -3), tf.stack(z2, -3), state, info)
 
 
 @tf.function(jit_compile=True, autograph=False)
 def _walk(
     path: Path, betas: tf.Tensor, state: ladder.State, num_sweeps: tf.Tensor, seed: tf.Tensor
-) -> tuple[ladder.State, ladder.Counts, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Some sweeps, then: the ladders, counts, the target's z1 and z2, mean energies [..., T]."""
+) -> tuple:
+    """Some sweeps, then what `run` keeps: the ladders, counts, the target's z1 and z2, mean
+    energies, log-weights forward and backward."""
     state, counts = ladder.advance(path, betas, state, num_sweeps, seeds.fold_in(seed, 0))
     z2, energies = ladder.observe(path, betas, state, seeds.fold_in(seed, 1, state.step))
     target = state.z1[..., -1, :, :], z2[..., -1, :, :]
-    return state, counts, *target, tf.reduce_mean(energies, -1)
+    weights = ladder.neighbour_weights(path, betas, state)
+    return state, counts, *target, tf.reduce_mean(energies, -1), *weights
 
 
 def tune_schedule(
