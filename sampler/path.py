@@ -97,12 +97,6 @@ def _softplus_change(x: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.reduce_max(abs(change)) > _LARGE, subtracted, small)
 
 
-def _blend(base: tf.Tensor, bias: tf.Tensor, coupling: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-    """base + beta (bias - base + coupling), for couplings [..., C, n] and a beta of each chain."""
-    beta = tf.convert_to_tensor(beta, tf.float32)[..., None]
-    return base[..., None, :] + beta * (bias - base)[..., None, :] + beta * coupling
-
-
 def from_biases(rbm: RBM) -> Path:
     """The path from the RBM's own biases: only the couplings are annealed.
 

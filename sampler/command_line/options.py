@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-_ANNEALING = {"base": "biases", "schedule": "linear"}
+_ANNEALING = {"base": "uniform", "schedule": "linear"}
 _POPULATION = {
     "num_chains": 1000,
     "num_runs": 20,
@@ -64,7 +64,7 @@ _COUNTS = {
     "num_sweeps": (1, "Gibbs sweeps of a chain; with pa, at each temperature"),
 }
 _CHOICES = {
-    "base": (["biases", "uniform"], "start of the annealing: W = 0, or all states alike"),
+    "base": (["uniform", "biases"], "at beta = 0: all states alike, or W = 0"),
     "schedule": (["linear", "sigmoid", "adaptive"], "of temperatures; adaptive finds their number"),
     "resampling": (["systematic", "residual", "multinomial"], "how a population is redrawn"),
 }

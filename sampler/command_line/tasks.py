@@ -18,8 +18,8 @@ CHAINS_AT_ONCE = 50_000
 """Most chains of a group of RBMs, which bounds memory; a single RBM may have more."""
 
 BASES: dict[str, Callable[[RBM], Path]] = {
-    "biases": paths.from_biases,
     "uniform": paths.from_uniform,
+    "biases": paths.from_biases,
 }
 
 

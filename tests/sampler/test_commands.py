@@ -92,7 +92,7 @@ def test_a_file_of_integers_will_do(run):
 
 FLAGS = {
     "ais": "--num_chains=500 --num_temperatures=51 --schedule=sigmoid",
-    "pa": "--num_chains=200 --num_temperatures=11 --num_runs=10 --base=uniform",
+    "pa": "--num_chains=200 --num_temperatures=11 --num_runs=10 --base=biases",
     "bracket": "--num_chains=500 --num_temperatures=51 --tolerance=0.3",
 }
 KEYS = {
