@@ -73,10 +73,10 @@ def log_z(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) 
 def _log_z_line(
     path: str, name: str, arrays: tuple, values: flags.FlagValues, settings: dict
 ) -> bool:
-    started = time.perf_counter()
     with _task(path, arrays, values) as task:
         from sampler.command_line import log_z
 
+        started = time.perf_counter()
         answer = log_z.METHODS[values.method](task, **settings)
     _save_pictures(values, name, answer)
     _print_line({"file": path, **answer.values}, started, answer.warnings)
@@ -96,10 +96,10 @@ def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str])
         raise options.UsageError(f"sample: found {len(paths)} files; accepted: one")
     files.check_output(values.output)
     files.check_folder(values.plot)
-    started = time.perf_counter()
     with _task(paths[0], files.read_parameters(paths[0]), values) as task:
         from sampler.command_line import sample
 
+        started = time.perf_counter()
         answer = sample.METHODS[values.method](task, num_samples=values.num_samples, **settings)
     states = {name: answer.values.pop(name) for name in ("z1", "z2")}
     files.write_arrays(values.output, states)

@@ -93,7 +93,12 @@ def by_parallel_tempering(
             for z in (result.z1, result.z2)
         )
         info, rates = result.info, np.asarray(result.info.swap_rates)
-        values = {"swap_rate": rates.min(-1), "round_trips": info.round_trips}
+        values = {
+            "log_z": info.log_z,
+            "log_z_stderr": info.log_z_stderr,
+            "swap_rate": rates.min(-1),
+            "round_trips": info.round_trips,
+        }
         pictures = {"swaps": {"betas": betas, "rates": info.lowest()}}
         return Answer(_states(z1, z2) | values, info.warnings(), pictures)
 
