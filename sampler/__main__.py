@@ -1,0 +1,14 @@
+"""`python -m sampler log_z|sample ...`; see `python -m sampler --help`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# TensorFlow reads it when it is imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from sampler import commands  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(commands.main(sys.argv[1:]))

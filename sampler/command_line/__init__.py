@@ -1,0 +1,1 @@
+"""What `sampler.commands` consists of: flags, files, and the methods of each command."""

@@ -1,0 +1,210 @@
+"""The command line's flags: which there are, which methods use them, and their help.
+
+Everything that a method needs beyond the RBM stands in the tables below, with its default. A flag
+that the chosen method does not use is refused.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any, NamedTuple
+
+from absl import flags
+
+_ANNEALING = {"base": "uniform", "schedule": "linear"}
+_POPULATION = {
+    "num_chains": 1000,
+    "num_runs": 20,
+    "num_temperatures": 101,
+    "num_sweeps": 2,
+    "resampling": "systematic",
+    **_ANNEALING,
+}
+
+LOG_Z: dict[str, dict[str, Any]] = {
+    "exact": {},
+    "ais": {"num_chains": 1000, "num_temperatures": 1001, **_ANNEALING},
+    "pa": _POPULATION,
+    "bracket": {
+        "num_chains": 1000,
+        "num_temperatures": 251,
+        "max_temperatures": 64_001,
+        "tolerance": 0.1,
+        **_ANNEALING,
+    },
+}
+"""Methods of `log_z`, and the flags of each with their defaults."""
+
+SAMPLE: dict[str, dict[str, Any]] = {
+    "exact": {},
+    "gibbs": {"num_sweeps": 1000},
+    "pt": {
+        "num_chains": 100,
+        "num_sweeps": 1000,
+        "num_temperatures": 20,
+        "base": "uniform",
+        "schedule": "adaptive",
+    },
+    "pa": _POPULATION,
+}
+"""Methods of `sample`, likewise."""
+
+TITLES = {
+    "ais": "annealed importance sampling",
+    "pa": "population annealing",
+    "pt": "parallel tempering",
+}
+"""What pictures call a method; the others have none."""
+
+_COUNTS = {
+    "num_chains": (2, "chains of each run; of a population, its replicas"),
+    "num_runs": (2, "independent populations, of which the spread is the error"),
+    "num_temperatures": (2, "inverse temperatures from 0 to 1, both included"),
+    "max_temperatures": (2, "to which the bracket may double its temperatures"),
+    "num_sweeps": (1, "Gibbs sweeps of a chain; with pa, at each temperature"),
+}
+_CHOICES = {
+    "base": (["uniform", "biases"], "at beta = 0: all states alike, or W = 0"),
+    "schedule": (["linear", "sigmoid", "adaptive"], "of temperatures; adaptive finds their number"),
+    "resampling": (["systematic", "residual", "multinomial"], "how a population is redrawn"),
+}
+_COLUMN = 22
+_TOLERANCE = "nats between the bracket's sides, under which it stops doubling"
+
+
+class UsageError(ValueError):
+    """A command line that cannot be carried out; the message says what is accepted."""
+
+
+class Command(NamedTuple):
+    """What one of the commands accepts.
+
+    Attributes:
+      name: the command.
+      arguments: the files that it takes.
+      summary: what it does, in a sentence.
+      methods: its methods, and the flags of each with their defaults.
+      method: the default method.
+    """
+
+    name: str
+    arguments: str
+    summary: str
+    methods: dict[str, dict[str, Any]]
+    method: str
+
+
+COMMANDS = {
+    "log_z": Command(
+        "log_z",
+        "A.npz [B.npz ...]",
+        "Partition functions: one line of JSON for each file of RBMs.",
+        LOG_Z,
+        "bracket",
+    ),
+    "sample": Command(
+        "sample",
+        "A.npz --output=SAMPLES.npz",
+        "Samples z1 and z2 of a file's RBMs, with a line of JSON about them.",
+        SAMPLE,
+        "pt",
+    ),
+}
+
+
+def define(command: Command) -> flags.FlagValues:
+    """The command's flags, not parsed yet; a set of its own, apart from absl's global one."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt(True)  # flags may follow files
+    used = {flag for defaults in command.methods.values() for flag in defaults}
+    flags.DEFINE_enum(
+        "method", command.method, list(command.methods), "how; see the README", flag_values=values
+    )
+    for flag, (least, text) in _COUNTS.items():
+        if flag in used:
+            flags.DEFINE_integer(flag, None, text, lower_bound=least, flag_values=values)
+    for flag, (choices, text) in _CHOICES.items():
+        if flag in used:
+            flags.DEFINE_enum(flag, None, choices, text, flag_values=values)
+    if command.name == "log_z":
+        flags.DEFINE_float("tolerance", None, _TOLERANCE, lower_bound=0.0, flag_values=values)
+    else:
+        flags.DEFINE_integer(
+            "num_samples", 1000, "samples of each RBM", lower_bound=1, flag_values=values
+        )
+        flags.DEFINE_string("output", None, "file to write, an .npz", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "of all random numbers", lower_bound=0, flag_values=values)
+    flags.DEFINE_string("plot", None, "folder for pictures of diagnostics", flag_values=values)
+    flags.DEFINE_boolean("help", False, "this text", short_name="h", flag_values=values)
+    return values
+
+
+def settings(command: Command, values: flags.FlagValues) -> dict[str, Any]:
+    """The chosen method's flags, as given or by default.
+
+    Raises:
+      UsageError: a flag was given that the method does not use.
+    """
+    defaults = command.methods[values.method]
+    for flag in (flag for flag in values if values[flag].present):
+        methods = [name for name, used in command.methods.items() if flag in used]
+        if methods and values.method not in methods:
+            raise UsageError(
+                f"--{flag}: found with --method={values.method}; "
+                f"accepted with --method={' or '.join(methods)}"
+            )
+    if values["plot"].present and values.method not in TITLES:
+        raise UsageError(
+            f"--plot: found with --method={values.method}; accepted with --method="
+            + " or ".join(name for name in command.methods if name in TITLES)
+        )
+    if values["schedule"].value == "adaptive" and values["num_temperatures"].present:
+        raise UsageError(
+            "--num_temperatures: found with --schedule=adaptive, which finds its own number; "
+            "accepted with linear and sigmoid"
+        )
+    return {**defaults, **{f: values[f].value for f in defaults if values[f].present}}
+
+
+def overview() -> str:
+    """What there is, for a command line without a command."""
+    lines = ["Sampling and partition functions of restricted Boltzmann machines.", ""]
+    for command in COMMANDS.values():
+        lines += [
+            f"  python -m sampler {command.name} {command.arguments}",
+            f"      {command.summary}",
+        ]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "A file is an .npz with the arrays b1 [..., n1], b2 [..., n2] and w [..., n1, n2] of",
+            "E(z1, z2) = -(b1'z1 + b2'z2 + z1'W z2), units 0 or 1; leading dimensions are a batch.",
+            "`python -m sampler COMMAND --help` lists the flags; sampler/README.md tells which",
+            "method to use when.",
+        ]
+    )
+
+
+def help_text(command: Command, values: flags.FlagValues) -> str:
+    """Usage, and each flag with its defaults by method."""
+    lines = [f"python -m sampler {command.name} {command.arguments} [--method=...]", ""]
+    lines += [command.summary, ""]
+    own = [flag for flag in values if flag not in ("flagfile", "undefok", "h", "help")]
+    order = ["method", *(f for f in own if f != "method")]
+    for flag in order:
+        lines += _flag_help(command, values[flag])
+    return "\n".join(lines)
+
+
+def _flag_help(command: Command, flag: flags.Flag) -> list[str]:
+    defaults = {m: used[flag.name] for m, used in command.methods.items() if flag.name in used}
+    if len(set(defaults.values())) > 1:
+        default = ", ".join(f"{method} {value}" for method, value in defaults.items())
+    elif defaults:
+        default = f"{', '.join(defaults)}: {next(iter(defaults.values()))}"
+    else:
+        default = "" if flag.default is None else str(flag.default)
+    text = f"{flag.help} ({default})" if default else f"{flag.help}"
+    head = f"  --{flag.name}".ljust(_COLUMN)
+    return textwrap.wrap(text, 96, initial_indent=head, subsequent_indent=" " * _COLUMN)

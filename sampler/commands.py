@@ -1,0 +1,205 @@
+"""The command line: flags and files in, a line of JSON for each file out.
+
+Standard output carries nothing but those lines. Mistakes are one line each on standard error, where
+the progress bar is too, and make the exit status 1. TensorFlow is loaded after flags and files have
+been read, so that `--help` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from sampler.command_line import files, options
+
+if TYPE_CHECKING:
+    from sampler.command_line.tasks import Answer, Task
+
+
+def main(arguments: list[str]) -> int:
+    """Carries out a command line (without the program's name) and returns its exit status."""
+    try:
+        return _main(arguments)
+    except (options.UsageError, flags.Error, files.FileError) as error:
+        _complain(error)
+    except BrokenPipeError:  # whoever read the lines has gone; Python would complain at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
+    return 1
+
+
+def _main(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("help", "-h", "-help", "--help"):
+        print(options.overview(), file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 1
+    command = options.COMMANDS.get(arguments[0])
+    if command is None:
+        accepted = ", ".join(options.COMMANDS)
+        raise options.UsageError(f"found {arguments[0]!r}; accepted: one of {accepted}, then files")
+    values = options.define(command)
+    paths = values(arguments)[1:]  # the parser takes the command for the program's name
+    if values.help:
+        print(options.help_text(command, values))
+        return 0
+    return RUN[command.name](values, options.settings(command, values), paths)
+
+
+def log_z(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) -> int:
+    """One line for each file, in their order; those that cannot be used are named, and left out."""
+    if not paths:
+        raise options.UsageError(f"log_z: found no file; accepted: {files.ACCEPTED}, or several")
+    files.check_folder(values.plot)
+    parameters = [_attempt(files.read_parameters, path) for path in paths]
+    done = [
+        arrays is not None and _attempt(_log_z_line, path, name, arrays, values, settings)
+        for path, name, arrays in zip(paths, _names(paths), parameters, strict=True)
+    ]
+    return 0 if all(done) else 1
+
+
+def _log_z_line(
+    path: str, name: str, arrays: tuple, values: flags.FlagValues, settings: dict
+) -> bool:
+    with _task(path, arrays, values) as task:
+        from sampler.command_line import log_z
+
+        started = time.perf_counter()
+        answer = log_z.METHODS[values.method](task, **settings)
+    _save_pictures(values, name, answer)
+    _print_line({"file": path, **answer.values}, started, answer.warnings)
+    return True
+
+
+def _names(paths: list[str]) -> list[str]:
+    """What pictures are named after: the files' stems, or whole paths where stems are alike."""
+    stems = [Path(path).stem for path in paths]
+    whole = [str(Path(path).with_suffix("")).strip("./").replace(os.sep, "_") for path in paths]
+    return [s if stems.count(s) == 1 else w for s, w in zip(stems, whole, strict=True)]
+
+
+def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) -> int:
+    """The samples of one file's RBMs into another, and one line about them."""
+    if len(paths) != 1:
+        raise options.UsageError(f"sample: found {len(paths)} files; accepted: one")
+    files.check_output(values.output)
+    files.check_folder(values.plot)
+    with _task(paths[0], files.read_parameters(paths[0]), values) as task:
+        from sampler.command_line import sample
+
+        started = time.perf_counter()
+        answer = sample.METHODS[values.method](task, num_samples=values.num_samples, **settings)
+    states = {name: answer.values.pop(name) for name in ("z1", "z2")}
+    files.write_arrays(values.output, states)
+    _save_pictures(values, _names(paths)[0], answer)
+    line = {"file": paths[0], "output": values.output, "num_samples": values.num_samples}
+    _print_line({**line, **answer.values}, started, answer.warnings)
+    return 0
+
+
+RUN = {"log_z": log_z, "sample": sample}
+
+
+@contextlib.contextmanager
+def _task(path: str, arrays: tuple, values: flags.FlagValues) -> Iterator[Task]:
+    """The RBMs of a file as a task with its progress bar; what is refused is said of the file."""
+    with _held_back_standard_error():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()  # looks for GPUs, and tells of those that it lacks
+    from sampler import checks, seeds
+    from sampler.command_line.tasks import Task
+    from sampler.rbm import RBM
+
+    rbm = RBM(*(tf.constant(array) for array in arrays))
+    try:
+        checks.check_rbm(rbm, path)
+        # no bar where nobody watches it
+        with tqdm(desc=Path(path).name, disable=None, leave=False, file=sys.stderr) as bar:
+            yield Task(rbm, seeds.make_seed(values.seed), bar, values.plot is not None)
+    except ValueError as error:
+        text = files.reason(error)
+        raise files.FileError(text if text.startswith(path) else f"{path}: {text}") from error
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise files.FileError(f"{path}: found too little memory; accepted: fewer chains") from error
+
+
+def _attempt(function: Any, *arguments: Any) -> Any:
+    """What the function returns, or None and a line on standard error."""
+    try:
+        return function(*arguments)
+    except files.FileError as error:
+        _complain(error)
+        return None
+
+
+def _save_pictures(values: flags.FlagValues, name: str, answer: Answer) -> None:
+    if values.plot is None:
+        return
+    from sampler import plots
+
+    member = f", RBM {list(answer.member)}" if answer.member else ""
+    for kind, arrays in answer.pictures.items():
+        title = f"{name}: {options.TITLES[values.method]}{member}"
+        figure = plots.KINDS[kind](**arrays, title=title)
+        try:
+            plots.save(figure, values.plot, name, kind)
+        except OSError as error:
+            raise files.FileError(
+                f"--plot={values.plot}: cannot be written to: {files.reason(error)}"
+            ) from error
+
+
+def _print_line(fields: dict[str, Any], started: float, warnings: list[str]) -> None:
+    fields = {**fields, "seconds": time.perf_counter() - started, "warnings": warnings}
+    print(json.dumps({k: _plain(v) for k, v in fields.items()}, allow_nan=False), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    """Lists and numbers that strict JSON has; null for what is not finite."""
+    if hasattr(value, "numpy") or isinstance(value, (np.ndarray, np.generic)):
+        value = np.asarray(value).tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _complain(error: Exception) -> None:
+    tqdm.write(f"sampler: {files.reason(error)}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _held_back_standard_error() -> Iterator[None]:
+    """Keeps back what C++ writes to standard error, and shows it if the body fails.
+
+    TensorFlow says that it found no GPU before it reads any setting that could quieten it. Where
+    TF_CPP_MIN_LOG_LEVEL asks for its messages, nothing is held back.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1"):
+        yield
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        kept = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
