@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE
+from dvae_tf.networks import LOGITS_SCALE
 from dvae_tf.objectives import OBJECTIVES
 from dvae_tf.training.state import State
 from sampler import pcd, population_annealing, seeds
@@ -63,7 +64,7 @@ class TrainStep:
         self.optimizer.build(model.trainable_variables)
         self.objective = OBJECTIVES["elbo"]
         self.seed = seeds.fold_in(seeds.make_seed(config.seed), 1)
-        self.decayed = [_is_decayed(v) for v in model.trainable_variables]
+        self.decay = [config.weight_decay * _penalty(v) for v in model.trainable_variables]
 
     @tf.function(autograph=False)
     def __call__(self, indices: tf.Tensor, detailed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -81,7 +82,7 @@ class TrainStep:
 
     @tf.function(autograph=False, jit_compile=True)
     def _compiled(self, x: tf.Tensor, chains: tf.Tensor, detailed: tf.Tensor) -> tuple:
-        config, model = self.config, self.model
+        model = self.model
         step = self.state.step.read_value()
         seed = seeds.fold_in(self.seed, step)
         kl_weight = self._kl_weight(step)
@@ -98,8 +99,8 @@ class TrainStep:
         gradients = tape.gradient(loss, [v.value for v in variables])
         # the gradient of weight_decay / 2 ||v||^2, which the paper adds to the loss
         gradients = [
-            g + config.weight_decay * v if decayed else g
-            for g, v, decayed in zip(gradients, variables, self.decayed, strict=True)
+            g + decay * v if decay else g
+            for g, v, decay in zip(gradients, variables, self.decay, strict=True)
         ]
         norm, coupling = tf.cond(
             detailed,
@@ -128,8 +129,8 @@ class TrainStep:
 
     def _kl_weight(self, step: tf.Tensor) -> tf.Tensor:
         """lambda: from 0 to 1, linearly over the first `kl_warmup` of the run."""
-        length = max(self.config.kl_warmup * self.config.num_steps, 1.0)
-        return tf.minimum(tf.cast(step, tf.float32) / length, 1.0)
+        length = self.config.kl_warmup * self.config.num_steps
+        return tf.minimum(tf.cast(step, tf.float32) / length, 1.0) if length else tf.constant(1.0)
 
     def _update_prior(self, seed: tf.Tensor) -> tuple:
         population, old = self.state.read()
@@ -145,5 +146,13 @@ class TrainStep:
         return tf.cast(seeds.uniform(seed, x.shape.as_list()) < x, tf.float32)
 
 
-def _is_decayed(variable: keras.Variable) -> bool:
-    return variable.name in ("kernel", "gamma") or variable.path.endswith("prior/j")
+def _penalty(variable: keras.Variable) -> float:
+    """Factor of 1/2 ||v||^2 in the penalty on dense kernels, batch norm's gamma and the prior's W.
+
+    It is on what acts: the prior's W = 4J, the pixels' logits' kernel times its factor.
+    """
+    if variable.path.endswith("prior/j"):
+        return 16.0
+    if variable.path.endswith("logits/kernel"):
+        return LOGITS_SCALE**2
+    return float(variable.name in ("kernel", "gamma"))

@@ -131,6 +131,35 @@ def test_weight_decay_shrinks_the_weights(eagerly, small_config, digits):
     np.testing.assert_allclose(change, -3e-4, rtol=1e-3)
 
 
+def test_weight_decay_is_the_gradient_of_the_penalty_on_what_acts(small_config, digits):
+    # 1/2 ||v||^2 of kernels (the pixels' as the decoder applies it), gammas and the prior's W
+    step_fn = build(dataclasses.replace(small_config, weight_decay=1.0), digits.train[:200])
+    model = step_fn.model
+    model.prior.j.assign(np.random.default_rng(0).normal(size=model.prior.j.shape))
+    features = model.decoder.layers[-2].output.shape[-1]
+    with tf.GradientTape() as tape:
+        logits = model.decoder.layers[-1]
+        pixels = logits(tf.eye(features)) - logits(tf.zeros([1, features]))
+        others = [v for v in model.trainable_variables if v.name in ("kernel", "gamma")]
+        acting = [v.value for v in others if "logits" not in v.path] + [pixels]
+        acting.append(model.prior_rbm().w)
+        penalty = tf.add_n([tf.reduce_sum(v**2) / 2 for v in acting])
+    truth = tape.gradient(
+        penalty, [v.value for v in model.trainable_variables], unconnected_gradients="zero"
+    )
+    for variable, decay, gradient in zip(
+        model.trainable_variables, step_fn.decay, truth, strict=True
+    ):
+        np.testing.assert_allclose(
+            decay * variable.numpy(), gradient, rtol=1e-4, atol=1e-6, err_msg=variable.path
+        )
+
+
+def test_without_warm_up_the_kl_weight_is_one_at_once(eagerly, small_config, digits):
+    step_fn = build(dataclasses.replace(small_config, kl_warmup=0.0), digits.train[:200])
+    assert do_step(step_fn, 0)["train/kl_weight"] == 1.0
+
+
 def test_probabilities_are_binarised_anew_for_each_batch(eagerly, small_config):
     step_fn = build(small_config, np.full((200, 64), 0.3, np.float32))
     seen = []
