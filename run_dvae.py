@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from dvae_tf import cli
+from dvae_tf import cli, config
 
 cli.prepare()
 logging.set_verbosity(logging.WARNING)
@@ -23,14 +23,16 @@ flags.DEFINE_string("dataset", "digits", "digits, binarized_mnist, omniglot, or 
 flags.DEFINE_string("data_dir", "data", "folder of the datasets' files; missing ones go there")
 # absl's logging has a flag of this name, for its own files, which this program does not write
 flags.DEFINE_string("log_dir", None, "folder of the run (runs/<dataset>)", allow_override=True)
-flags.DEFINE_enum("posterior", None, ["undirected"], "q(z|x): an RBM")
-flags.DEFINE_enum("relaxation", None, ["pwl", "concrete", "pwl_stop_slope"], "of binary units")
+flags.DEFINE_enum("posterior", None, config.CHOICES["posterior"], "q(z|x): an RBM")
+flags.DEFINE_enum("relaxation", None, config.CHOICES["relaxation"], "of binary units")
 flags.DEFINE_float("sharpness", None, "of the relaxation (pwl: 4, omniglot 3; concrete: 10)")
 flags.DEFINE_integer("num_latents", None, "latent units in all; 200 means 100+100")
 flags.DEFINE_float("coupling_scale", None, "of the posterior's couplings; 0: independent units")
 flags.DEFINE_integer("posterior_sweeps", None, "s, hard Gibbs sweeps of each image's chain")
 flags.DEFINE_integer("relaxed_sweeps", None, "t, relaxed sweeps that carry the gradient")
-flags.DEFINE_enum("prior_sampler", None, ["pa", "pcd"], "population annealing or plain chains")
+flags.DEFINE_enum(
+    "prior_sampler", None, config.CHOICES["prior_sampler"], "population annealing or plain chains"
+)
 flags.DEFINE_integer("prior_chains", None, "samples of the prior")
 flags.DEFINE_integer("prior_sweeps", None, "Gibbs sweeps of the prior's samples per step")
 flags.DEFINE_integer("num_steps", None, "training steps; schedules are fractions of it")
@@ -53,7 +55,7 @@ FLAGS = flags.FLAGS
 def main(argv: list[str]) -> None:
     """Flags to configuration, one call, and where to look."""
     del argv
-    from dvae_tf import config, experiment
+    from dvae_tf import experiment
 
     given: dict[str, Any] = {name: FLAGS[name].value for name in config.FIELDS}
     settings = config.resolve(**given)

@@ -50,7 +50,6 @@ def run(config: Config, data_dir: Path, log_dir: Path) -> dict[str, float]:
         log_dir / "saved_model",
         result.log_z_prior,
         config.num_temperatures,
-        dataset.image_shape,
     )
     save_pictures(trainer.model, dataset, log_dir, config.seed)
     metrics = _metrics(result, trainer, config)

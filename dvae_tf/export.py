@@ -23,11 +23,10 @@ class ExportError(ValueError):
 class _Export(tf.Module):
     """The signatures over a model's variables; log Z_theta is stored as measured."""
 
-    def __init__(self, model: DVAE, log_z_prior: float, num_temperatures: int, image_shape: tuple):
+    def __init__(self, model: DVAE, log_z_prior: float, num_temperatures: int):
         super().__init__()
         self.model = model
         self.format = tf.Variable(FORMAT, trainable=False)
-        self.image_shape = tf.Variable(image_shape, dtype=tf.int32, trainable=False)
         self.log_z_prior = tf.constant(log_z_prior, tf.float64)
         self.betas = tf.constant(schedules.linear(num_temperatures))
 
@@ -64,7 +63,6 @@ def export(
     directory: Path,
     log_z_prior: float,
     num_temperatures: int,
-    image_shape: tuple[int, int],
 ) -> None:
     """Writes a SavedModel with these signatures (all tensors by name, pixels flat, D of them):
 
@@ -79,7 +77,7 @@ def export(
       log_z_prior: the estimate of log Z_theta that `log_likelihood` subtracts.
       num_temperatures: of the annealing of posteriors in `log_likelihood`.
     """
-    module = _Export(model, log_z_prior, num_temperatures, image_shape)
+    module = _Export(model, log_z_prior, num_temperatures)
     num_latents = model.prior.f1.shape[0] + model.prior.f2.shape[0]
     x = tf.TensorSpec([None, model.pixel_mean.shape[0]], tf.float32, "x")
     z = tf.TensorSpec([None, num_latents], tf.float32, "z")

@@ -58,7 +58,7 @@ def folder(model, exact, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("export") / "saved_model"
     # an older export is replaced: a run that is stopped after it writes it again
     tf.saved_model.save(tf.Module(), str(folder))
-    module.export(model, folder, exact.log_z, num_temperatures=20, image_shape=(8, 8))
+    module.export(model, folder, exact.log_z, num_temperatures=20)
     return folder
 
 
