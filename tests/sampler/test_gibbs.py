@@ -10,7 +10,7 @@ from sampler.rbm import RBM
 
 SEED = seeds.make_seed(0)
 SWEEPS = 40
-CHAINS = 5000  # runs in groups of 250; one less does not
+CHAINS = 5000  # runs in groups of 500; one less does not
 
 run_compiled = tf.function(gibbs.run, jit_compile=True)
 
@@ -118,7 +118,7 @@ def test_run_makes_exactly_the_sweeps_asked_for(sweeps, chains):
     assert_law(z1, z2, laws[sweeps - 1])
 
 
-@pytest.mark.parametrize("chains", [750, 751], ids=["grouped", "ungrouped"])
+@pytest.mark.parametrize("chains", [1500, 1501], ids=["grouped", "ungrouped"])
 def test_chains_keep_their_places(chains):
     """Couplings of 400 freeze chains in the all-on or all-off state where they began."""
     rbm = rbm_of([np.full(n, -600.0, np.float32) for n in (3, 3)] + [np.full((3, 3), 400, "f4")])
@@ -129,9 +129,9 @@ def test_chains_keep_their_places(chains):
 
 
 def test_groups_are_independent():
-    """Units of probability 1/2: the 4 groups of 250 chains agree in half of their units."""
+    """Units of probability 1/2: the 4 groups of 500 chains agree in half of their units."""
     rbm = rbm_of(oracles.parameters(np.random.default_rng(6), 20, 20, 0.0))
-    z1, z2 = gibbs.run(rbm, tf.zeros([1000, 20]), 1, SEED)
+    z1, z2 = gibbs.run(rbm, tf.zeros([2000, 20]), 1, SEED)
     groups = np.concatenate([z1, z2], -1).reshape(4, -1)
     agreement = [(groups[i] == groups[j]).mean() for i in range(4) for j in range(i)]
     oracles.assert_within(agreement, 0.5, 0.5 / np.sqrt(groups.shape[1]))
