@@ -1,10 +1,10 @@
 """Times AIS to a given standard error: one prior to 0.01, many posteriors to 0.05 each.
 
-  python benchmarks/ais_speed.py --rbm=prior.npz --posteriors=posteriors.npz
+  python benchmarks/ais_speed.py --export_dir=runs/mnist/saved_model --images=binarized_mnist.npz
 
-The files hold b1, b2, w (the posteriors' with a leading axis); without files, random RBMs stand in:
-100+100 units, couplings of scale 0.3 (the prior) and 0.05 with biases of scale 3 (posteriors).
-Times include compilation. The last line is JSON.
+The prior and the posteriors of 1000 test images of a trained model; without one, random
+RBMs stand in: 100+100 units, couplings of scale 0.3 (the prior) and 0.05 with biases of scale 3
+(posteriors). The last line is JSON.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from absl import app, flags
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-flags.DEFINE_string("rbm", None, "the prior, .npz of b1, b2, w")
-flags.DEFINE_string("posteriors", None, "the posteriors, .npz of b1 [N, n1], b2 [N, n2], w")
+flags.DEFINE_string("export_dir", None, "a trained model: the folder of its SavedModel")
+flags.DEFINE_string("images", None, "an .npz with the array `test`, for that model")
 flags.DEFINE_integer("prior_chains", 1000, "", lower_bound=2)
 flags.DEFINE_integer("prior_temperatures", 1001, "", lower_bound=2)
 flags.DEFINE_integer("posterior_chains", 50, "", lower_bound=2)
@@ -28,11 +28,22 @@ flags.DEFINE_integer("posterior_temperatures", 31, "", lower_bound=2)
 FLAGS = flags.FLAGS
 
 
-def parameters(path: str | None, batch: tuple[int, ...], scale: float, biases: float) -> list:
-    """b1, b2, w of a file, or random ones."""
-    if path:
-        with np.load(path) as file:
-            return [file[name].astype(np.float32) for name in ("b1", "b2", "w")]
+def trained() -> tuple[list, list]:
+    """b1, b2, w of the model's prior, and of its posteriors of 1000 images."""
+    import tensorflow as tf
+
+    model = tf.saved_model.load(FLAGS.export_dir).signatures
+    with np.load(FLAGS.images) as file:
+        order = np.random.default_rng(0).permutation(len(file["test"]))[:1000]
+        images = tf.constant(file["test"][order], tf.float32)
+    return tuple(
+        [rbm[k].numpy() for k in ("b1", "b2", "w")]
+        for rbm in (model["prior"](), model["encode"](x=images))
+    )
+
+
+def random(batch: tuple[int, ...], scale: float, biases: float) -> list:
+    """b1, b2, w of random RBMs."""
     rng, n = np.random.default_rng(0), 100
     scales = ((biases, (n,)), (biases, (n,)), (scale, (n, n)))
     return [(s * rng.normal(size=(*batch, *shape))).astype(np.float32) for s, shape in scales]
@@ -68,8 +79,10 @@ def timed(params: list, base: str, num_temperatures: int, num_chains: int) -> di
 def main(argv: list[str]) -> None:
     """Times both, prints."""
     del argv
-    prior = parameters(FLAGS.rbm, (), 0.3, 0.5)
-    posteriors = parameters(FLAGS.posteriors, (1000,), 0.05, 3.0)
+    if FLAGS.export_dir:
+        prior, posteriors = trained()
+    else:
+        prior, posteriors = random((), 0.3, 0.5), random((1000,), 0.05, 3.0)
     result = {
         "prior": timed(prior, "uniform", FLAGS.prior_temperatures, FLAGS.prior_chains),
         "posteriors": timed(
