@@ -121,7 +121,6 @@ class TrainStep:
             "prior/ess": prior_info.ess,
             "prior/resampled": prior_info.resampled,
             "prior/survivors": prior_info.survivors,
-            "prior/log_z_annealed": tf.cast(prior_info.log_z, tf.float32),
             "logits": terms.logits,
         }
         self.state.step.assign_add(1)
