@@ -28,11 +28,11 @@ class RBM(NamedTuple):
 
     def coupling1(self, z2: tf.Tensor) -> tf.Tensor:
         """W z2, the couplings' part of the first side's logits, [..., C, n1]."""
-        return tf.matmul(z2, self.w, transpose_b=True)
+        return _product(z2, self.w, transpose_w=True)
 
     def coupling2(self, z1: tf.Tensor) -> tf.Tensor:
         """W'z1, the couplings' part of the second side's logits, [..., C, n2]."""
-        return tf.matmul(z1, self.w)
+        return _product(z1, self.w)
 
     def logits1(self, z2: tf.Tensor) -> tf.Tensor:
         """Logits of p(z1 = 1 | z2), [..., C, n1]."""
@@ -88,3 +88,10 @@ class RBM(NamedTuple):
     def copies(self, count: int) -> RBM:
         """`count` equal RBMs along a new leading batch axis."""
         return RBM(*(tf.tile(t[None], [count] + [1] * t.shape.rank) for t in self))
+
+
+def _product(z: tf.Tensor, w: tf.Tensor, transpose_w: bool = False) -> tf.Tensor:
+    """Rows z times w or its transpose; for one RBM all rows in one product, and so its gradient."""
+    if w.shape.rank == 2:
+        return tf.tensordot(z, w, [[-1], [int(transpose_w)]])
+    return tf.matmul(z, w, transpose_b=transpose_w)
