@@ -78,7 +78,7 @@ def log_prob(rbm: RBM, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
     Raises as `log_z` does.
     """
     total = log_z(rbm)[..., None]
-    return -_float64(rbm).energy(tf.cast(z1, tf.float64), tf.cast(z2, tf.float64)) - total
+    return -rbm.cast(tf.float64).energy(tf.cast(z1, tf.float64), tf.cast(z2, tf.float64)) - total
 
 
 def sample(rbm: RBM, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -104,13 +104,14 @@ def sample(rbm: RBM, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.T
         below = cumulated[..., -1:]
     n1 = small.b1.shape[-1]
     z1 = tf.cast(_bits(tf.minimum(index, 2**n1 - 1), n1), tf.float32)
-    logits = (rbm.transposed() if swapped else rbm).logits2(z1)
+    logits = small.cast().logits2(z1)
     z2 = gibbs.bernoulli(logits, seeds.fold_in(seed, 2))
     return (z2, z1) if swapped else (z1, z2)
 
 
 def _smaller_first(rbm: RBM) -> tuple[RBM, bool]:
     """The RBM in float64 with its smaller side first, and whether the sides were exchanged."""
+    rbm = rbm.cast(tf.float64)
     checks.check_rbm(rbm)
     n1, n2 = rbm.b1.shape[-1], rbm.b2.shape[-1]
     if min(n1, n2) > MAX_UNITS:
@@ -118,12 +119,7 @@ def _smaller_first(rbm: RBM) -> tuple[RBM, bool]:
             f"rbm: found b1 {tuple(rbm.b1.shape)}, b2 {tuple(rbm.b2.shape)}; accepted for "
             f"enumeration: at most {MAX_UNITS} units on the smaller side"
         )
-    rbm = _float64(rbm)
     return (rbm.transposed(), True) if n2 < n1 else (rbm, False)
-
-
-def _float64(rbm: RBM) -> RBM:
-    return tf.nest.map_structure(lambda t: tf.cast(t, tf.float64), rbm)
 
 
 def _chunks(rbm: RBM) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:

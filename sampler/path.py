@@ -104,11 +104,13 @@ def from_biases(rbm: RBM) -> Path:
     couplings (a ferromagnet of two modes), the base sits in one mode and the other is never seen,
     without a trace in the weights: take `from_uniform`, or see `ais.log_z_bracket`.
     """
+    rbm = rbm.cast()
     return Path(rbm, rbm.b1, rbm.b2)
 
 
 def from_uniform(rbm: RBM) -> Path:
     """The path from the uniform distribution over all states."""
+    rbm = rbm.cast()
     return Path(rbm, tf.zeros_like(rbm.b1), tf.zeros_like(rbm.b2))
 
 
@@ -126,6 +128,7 @@ def from_means(rbm: RBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.01)
     Raises:
       ValueError: shapes that don't fit, means outside [0, 1] or NaN, a clip out of range.
     """
+    rbm = rbm.cast()
     checks.check_rbm(rbm)
     if not 0 < clip < 0.5:
         raise ValueError(f"clip: found {clip!r}; accepted: between 0 and 1/2, both excluded")

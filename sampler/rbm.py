@@ -26,6 +26,10 @@ class RBM(NamedTuple):
     b2: tf.Tensor
     w: tf.Tensor
 
+    def cast(self, dtype: tf.DType = tf.float32) -> RBM:
+        """The parameters as tensors of `dtype`, whatever arrays or lists they are."""
+        return RBM(*(tf.cast(tf.convert_to_tensor(t), dtype) for t in self))
+
     def coupling1(self, z2: tf.Tensor) -> tf.Tensor:
         """W z2, the couplings' part of the first side's logits, [..., C, n1]."""
         return _product(z2, self.w, transpose_w=True)

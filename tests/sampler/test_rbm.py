@@ -5,6 +5,7 @@ import oracles
 import pytest
 import tensorflow as tf
 
+from sampler import ais, exact, path, seeds
 from sampler.rbm import RBM
 
 N1, N2, CHAINS = 3, 5, 4
@@ -156,3 +157,16 @@ def test_mean_energy_is_the_weighted_mean_of_energies():
         one = [p[k] for p in params]
         energies = [oracles.energy(*one, z1[k, c], z2[k, c]) for c in range(6)]
         np.testing.assert_allclose(mean[k], weights[k] @ energies, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, list], ids=str)
+def test_arrays_of_any_kind_are_taken(kind):
+    """Exact answers and paths convert what they are given: here one half and whole numbers."""
+    values = [[0, 1], [1, 0, -1], [[0.5, 1, 0], [0, 1, 1]]]
+    arrays = values if kind is list else [np.array(v, kind) for v in values]
+    rbm = RBM(*arrays)
+    assert float(exact.log_z(rbm)) == pytest.approx(oracles.log_z(*values), rel=1e-12)
+    z1, z2 = exact.sample(rbm, 4, seeds.make_seed(0))
+    assert z1.shape == (4, 2) and z2.shape == (4, 3) and z1.dtype == z2.dtype == tf.float32
+    estimate = ais.run(path.from_uniform(rbm), [0, 0.5, 1], 1000).estimate
+    oracles.assert_within(estimate.log_z, oracles.log_z(*values), estimate.stderr)
