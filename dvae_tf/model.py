@@ -37,7 +37,7 @@ class DVAE(keras.Model):
             config.coupling_scale,
             config.posterior_sweeps,
             config.relaxed_sweeps,
-            relaxations.make(config.relaxation, config.sharpness),
+            relaxations.make(config.relaxation, config.sharpness).sample,
             seed,
         )
         self.prior = RBMPrior(n, n)

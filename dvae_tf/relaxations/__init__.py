@@ -1,33 +1,59 @@
 """Continuous relaxations of binary units, by name.
 
-A relaxation turns (logits, seed) into reparameterised samples zeta in [0, 1]: it is a `sample_fn`
-of `sampler.gibbs.sweep`. To add one: a file with a function (logits, rho, sharpness) -> zeta, rho
-being uniform in (0, 1), and an entry here.
+To add one that is a function (logits, rho, sharpness) -> zeta, rho being uniform in (0, 1): a file
+with the function, and an entry in `PLUGGED_IN`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from dvae_tf.relaxations.concrete import concrete
 from dvae_tf.relaxations.piecewise_linear import piecewise_linear
 from sampler import gibbs, seeds
+from sampler.rbm import RBM
 
-RELAXATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]] = {
+PLUGGED_IN: dict[str, Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]] = {
     "pwl": piecewise_linear,
     "concrete": concrete,
     "pwl_stop_slope": partial(piecewise_linear, stop_slope=True),
 }
 
 
-def make(name: str, sharpness: float) -> gibbs.SampleFn:
-    """The named relaxation with its sharpness, as a `sample_fn`."""
-    relax = RELAXATIONS[name]
+class Relaxation(NamedTuple):
+    """How binary units become continuous, and what takes the place of their probabilities.
 
-    def sample_fn(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    Attributes:
+      sample: (logits, seed) -> zeta of the logits' shape, reparameterised; a `sample_fn` of
+        `sampler.gibbs.sweep`.
+      log_prob: (logits, zeta) -> log q(zeta) of each unit, of the logits' shape.
+      log_prior: (theta, zeta1, zeta2) -> log p_theta(zeta) + log Z_theta or a bound, [..., C].
+    """
+
+    sample: gibbs.SampleFn
+    log_prob: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    log_prior: Callable[[RBM, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def make(name: str, sharpness: float) -> Relaxation:
+    """The named relaxation with its sharpness."""
+    relax = PLUGGED_IN[name]
+
+    def sample(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return relax(logits, seeds.uniform(seed, logits.shape.as_list()), sharpness)
 
-    return sample_fn
+    return Relaxation(sample, discrete_log_prob, discrete_log_prior)
+
+
+def discrete_log_prob(logits: tf.Tensor, zeta: tf.Tensor) -> tf.Tensor:
+    """zeta log q + (1 - zeta) log (1 - q): the discrete formula at zeta, as GumBolt has it."""
+    return zeta * logits - tf.nn.softplus(logits)
+
+
+def discrete_log_prior(theta: RBM, zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
+    """-E_theta(zeta): the discrete formula at zeta."""
+    return -theta.energy(zeta1, zeta2)

@@ -45,7 +45,7 @@ class Replicas:
         copies = (np.repeat(t[None], num_replicas, 0) for t in phi)
         binary = RBM(*(tf.constant(t, tf.float32) for t in copies))
         self.parameters = [tf.Variable(t) for t in ising.from_binary(binary)]
-        sample_fn = relaxations.make(relaxation, sharpness)
+        sample_fn = relaxations.make(relaxation, sharpness).sample
         self.posterior = undirected.UndirectedPosterior(UNITS, UNITS, 1.0, 40, 1, sample_fn, 0)
         self.prior = RBMPrior(UNITS, UNITS)
         self.prior.assign(RBM(*(tf.constant(t, tf.float32) for t in theta)))

@@ -15,7 +15,7 @@ from sampler.rbm import RBM
 
 def make(n1=3, n2=5, coupling_scale=1.5, sweeps=1, relaxed=1, name="pwl") -> UndirectedPosterior:
     return UndirectedPosterior(
-        n1, n2, coupling_scale, sweeps, relaxed, relaxations.make(name, 4.0), seed=0
+        n1, n2, coupling_scale, sweeps, relaxed, relaxations.make(name, 4.0).sample, seed=0
     )
 
 
@@ -94,7 +94,7 @@ def test_written_gradient_is_autodiff_s(relaxed, name):
     phi = IsingRBM(*(tf.constant(t, tf.float32) for t in values))
     z2 = tf.constant(generator.integers(0, 2, (6, 4, 5)), tf.float32)
     weights = [tf.constant(generator.normal(size=(6, 4, n)), tf.float32) for n in (3, 5)]
-    relaxation = relaxations.make(name, 4.0)
+    relaxation = relaxations.make(name, 4.0).sample
     sweep_seeds = [seeds.make_seed(i) for i in range(relaxed)]
 
     def plain_sweeps():
