@@ -20,7 +20,7 @@ flags.DEFINE_string("data_dir", "data", "folder of the datasets' files; missing 
 flags.DEFINE_enum("split", "test", ["train", "valid", "test"], "images to evaluate on")
 flags.DEFINE_integer("num_samples", 4000, "importance samples per image", lower_bound=1)
 flags.DEFINE_integer("num_images", 0, "a fixed random subset of so many; 0: all", lower_bound=0)
-flags.DEFINE_integer("num_temperatures", 20, "AIS temperatures of each posterior", lower_bound=2)
+flags.DEFINE_integer("num_temperatures", 10, "AIS temperatures of each posterior", lower_bound=2)
 flags.DEFINE_integer("prior_temperatures", 10_000, "of the prior, each way", lower_bound=2)
 flags.DEFINE_integer("seed", 0, "of all random numbers", lower_bound=0)
 flags.DEFINE_string("output", None, "file to write the results to, as JSON")

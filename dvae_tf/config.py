@@ -24,6 +24,12 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+TASK_DEFAULTS: dict[str, dict[str, Any]] = {
+    "vae": {},
+    "structured_prediction": {"learning_rate": 3e-4, "hidden_units": (200,)},
+}
+
+
 class ConfigError(ValueError):
     """One clear line: the flag or file, what was found, what is accepted."""
 
@@ -36,12 +42,19 @@ class Config:
     """
 
     dataset: str = "digits"
+    task: str = "vae"
     posterior: str = "undirected"
+    num_layers: int = 1
+    shared_context: bool = True
     relaxation: str = "pwl"
     sharpness: float = 4.0
+    num_samples: int = 1
+    iw_gradient: str = "dreg"
     num_latents: int = 200
+    num_latents_1: int = 0
     hidden_units: tuple[int, ...] = (200, 200)
     coupling_scale: float = 1.5
+    coupling_rank: int = 0
     posterior_sweeps: int = 10
     relaxed_sweeps: int = 1
     prior_sampler: str = "pa"
@@ -56,7 +69,7 @@ class Config:
     eval_every: int = 20_000
     valid_samples: int = 100
     eval_samples: int = 4000
-    num_temperatures: int = 20
+    num_temperatures: int = 10
     prior_temperatures: int = 10_000
     checkpoint_every: int = 5000
 
@@ -65,13 +78,39 @@ class Config:
             _check_choice(name, getattr(self, name))
         for name in _POSITIVE:
             _require(getattr(self, name) > 0, name, getattr(self, name), "a positive number")
-        even = self.num_latents % 2 == 0
-        _require(even, "num_latents", self.num_latents, "an even number (half on each side)")
+        self._check_sides()
+        self._check_posterior()
         for name in ("num_temperatures", "prior_temperatures"):
             _require(getattr(self, name) >= 2, name, getattr(self, name), "at least 2")
-        for name in ("coupling_scale", "weight_decay", "seed"):
+        for name in ("coupling_scale", "coupling_rank", "weight_decay", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "zero or more")
         _require(0 <= self.kl_warmup <= 1, "kl_warmup", self.kl_warmup, "a fraction of [0, 1]")
+
+    def _check_sides(self) -> None:
+        total, first = self.num_latents, self.num_latents_1
+        _require(
+            first > 0 or total % 2 == 0, "num_latents", total, "an even number, or --num_latents_1"
+        )
+        _require(0 <= first < total, "num_latents_1", first, f"0 (half) to {total - 1}")
+
+    def _check_posterior(self) -> None:
+        total = self.num_latents
+        fits = total % self.num_layers == 0
+        _require(fits, "num_layers", self.num_layers, f"a divisor of the {total} latents")
+        if self.posterior == "undirected":
+            accepted = ", ".join(PLUGGED_IN)
+            _require(
+                self.relaxation in PLUGGED_IN,
+                "relaxation",
+                self.relaxation,
+                f"{accepted} with --posterior=undirected, others with --posterior=directed",
+            )
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Units of the RBMs' two sides, n1 and n2."""
+        first = self.num_latents_1 or self.num_latents // 2
+        return first, self.num_latents - first
 
     def to_json(self) -> str:
         """JSON text, one field a line."""
@@ -95,9 +134,14 @@ class Config:
         return [f"{k}: {mine[k]}, not {theirs[k]}" for k in mine if mine[k] != theirs[k]]
 
 
+PLUGGED_IN = ("pwl", "concrete", "pwl_stop_slope")
+"""Relaxations that an RBM's sweeps can take: the discrete formulas are evaluated at zeta."""
+
 CHOICES = {
-    "posterior": ("undirected",),
-    "relaxation": ("pwl", "concrete", "pwl_stop_slope"),
+    "task": ("vae", "structured_prediction"),
+    "posterior": ("undirected", "directed"),
+    "relaxation": PLUGGED_IN,
+    "iw_gradient": ("dreg", "iwae"),
     "prior_sampler": ("pa", "pcd"),
 }
 """Accepted names, those of the registries."""
@@ -107,6 +151,8 @@ FIELDS = tuple(f.name for f in dataclasses.fields(Config) if f.name != "hidden_u
 
 _POSITIVE = (
     "sharpness",
+    "num_layers",
+    "num_samples",
     "num_latents",
     "posterior_sweeps",
     "relaxed_sweeps",
@@ -132,14 +178,16 @@ def _require(holds: bool, name: str, found: object, accepted: str) -> None:
 
 
 def resolve(dataset: str, **given: Any) -> Config:
-    """A `Config` from the values given, the dataset's own defaults, and the paper's, in that order.
+    """A `Config` from the values given, the dataset's and the task's defaults, and the paper's.
 
     Args:
       dataset: a registered name or a path.
       given: fields by name; None means not given.
     """
     fields = {k: v for k, v in given.items() if v is not None}
-    defaults = {**PAPER, **DATASET_DEFAULTS.get(dataset, {})}
+    task = fields.get("task", Config.task)
+    _check_choice("task", task)
+    defaults = {**PAPER, **TASK_DEFAULTS[task], **DATASET_DEFAULTS.get(dataset, {})}
     relaxation = fields.get("relaxation", Config.relaxation)
     _check_choice("relaxation", relaxation)
     relaxation = relaxation.removesuffix("_stop_slope")

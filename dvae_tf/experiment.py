@@ -20,6 +20,7 @@ from dvae_tf.training.loop import Trainer
 from sampler import seeds
 
 _GRID = 10
+_COMPLETIONS = 3
 
 
 def run(config: Config, data_dir: Path, log_dir: Path) -> dict[str, float]:
@@ -59,21 +60,38 @@ def run(config: Config, data_dir: Path, log_dir: Path) -> dict[str, float]:
 
 def report(metrics: dict[str, float], log_dir: Path) -> str:
     """The results and where to look, in a few lines."""
-    return f"""
-Test NLL   {metrics["test_nll"]:.2f} ± {metrics["test_nll_stderr"]:.2f} nats \
-({metrics["num_images"]} images, {metrics["num_samples"]} samples each)
--ELBO      {metrics["test_neg_elbo"]:.2f} nats
-log Z      {metrics["log_z_prior"]:.2f}, within {metrics["log_z_prior_lower"]:.2f} and \
-{metrics["log_z_prior_upper"]:.2f}
-Samples    {log_dir / "samples.png"}
-Model      {log_dir / "saved_model"}
-Curves     tensorboard --logdir {log_dir}"""
+    lines = [
+        "",
+        f"Test NLL   {metrics['test_nll']:.2f} ± {metrics['test_nll_stderr']:.2f} nats "
+        f"({metrics['num_images']} images, {metrics['num_samples']} samples each)",
+        f"-ELBO      {metrics['test_neg_elbo']:.2f} nats",
+    ]
+    picture = log_dir / "completions.png"
+    if metrics["log_z_prior"] is not None:
+        picture = log_dir / "samples.png"
+        lines.append(
+            f"log Z      {metrics['log_z_prior']:.2f}, within {metrics['log_z_prior_lower']:.2f} "
+            f"and {metrics['log_z_prior_upper']:.2f}"
+        )
+    lines += [
+        f"Pictures   {picture}",
+        f"Model      {log_dir / 'saved_model'}",
+        f"Curves     tensorboard --logdir {log_dir}",
+    ]
+    return "\n".join(lines)
 
 
 def save_pictures(model: DVAE, dataset: data.Dataset, log_dir: Path, seed: int) -> None:
-    """Writes samples.png (samples, then test images) and reconstructions.png (pairs of rows)."""
+    """Writes samples.png (samples, then test images) and reconstructions.png (pairs of rows).
+
+    Without a prior it is completions.png instead: a row of test images, and below it the row with
+    the given half kept and the rest predicted, three times over with different samples.
+    """
     root = seeds.fold_in(seeds.make_seed(seed), 3)
     images = subset(dataset.test, _GRID * _GRID).astype(np.float32)
+    if model.task == "structured_prediction":
+        _save_completions(model, images[: 3 * _GRID], dataset.image_shape, log_dir, root)
+        return
     samples = _compiled(lambda: generation.sample_images(model, _GRID * _GRID, root))
     tables = [pictures.grid(a, dataset.image_shape, _GRID) for a in (samples, images)]
     pictures.save_png(pictures.side_by_side(*tables), log_dir / "samples.png")
@@ -81,6 +99,19 @@ def save_pictures(model: DVAE, dataset: data.Dataset, log_dir: Path, seed: int) 
     pairs = _compiled(lambda: generation.reconstruct(model, tf.constant(half), root))
     table = pictures.reconstruction_grid(half, pairs, dataset.image_shape, _GRID)
     pictures.save_png(table, log_dir / "reconstructions.png")
+
+
+def _save_completions(
+    model: DVAE, images: np.ndarray, image_shape: tuple[int, int], log_dir: Path, seed: tf.Tensor
+) -> None:
+    rows = [images]
+    for number in range(_COMPLETIONS):
+        root = seeds.fold_in(seed, number)
+        predicted = _compiled(lambda r=root: generation.reconstruct(model, tf.constant(images), r))
+        rows.append(model.join(images, predicted))
+    table = np.stack([row.reshape(-1, _GRID, images.shape[1]) for row in rows], 1)
+    cells = table.reshape(-1, images.shape[1])
+    pictures.save_png(pictures.grid(cells, image_shape, _GRID), log_dir / "completions.png")
 
 
 def _compiled(function) -> np.ndarray:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from dvae_tf import generation
 from dvae_tf.evaluation.likelihood import likelihood
 from dvae_tf.model import DVAE
+from dvae_tf.posteriors.posterior import Draws
 from sampler import schedules, seeds
 from sampler.rbm import RBM
 
-FORMAT = 1
+FORMAT = 2
 """Version of the export's layout; `ExportedModel` reads this one."""
 
 
@@ -23,18 +25,24 @@ class ExportError(ValueError):
 class _Export(tf.Module):
     """The signatures over a model's variables; log Z_theta is stored as measured."""
 
-    def __init__(self, model: DVAE, log_z_prior: float, num_temperatures: int):
+    def __init__(self, model: DVAE, log_z_prior: float | None, num_temperatures: int):
         super().__init__()
         self.model = model
         self.format = tf.Variable(FORMAT, trainable=False)
-        self.log_z_prior = tf.constant(log_z_prior, tf.float64)
+        self.task = tf.Variable(model.task, trainable=False)
+        self.log_z_prior = tf.constant(log_z_prior or 0.0, tf.float64)
         self.betas = tf.constant(schedules.linear(num_temperatures))
 
     def encode(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.model.encode(x)._asdict()
+        return self.model.phi(x).binary()._asdict()
+
+    def draw(
+        self, x: tf.Tensor, num_samples: tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        return self.model.draw(x, num_samples, betas, seed)._asdict()
 
     def decode(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
-        z1, z2 = tf.split(z, 2, axis=-1)
+        z1, z2 = tf.split(z, self.model.sides, axis=-1)
         return {"logits": self.model.decode(z1, z2)}
 
     def prior(self) -> dict[str, tf.Tensor]:
@@ -61,36 +69,52 @@ def _seed(seed: tf.Tensor) -> tf.Tensor:
 def export(
     model: DVAE,
     directory: Path,
-    log_z_prior: float,
+    log_z_prior: float | None,
     num_temperatures: int,
 ) -> None:
     """Writes a SavedModel with these signatures (all tensors by name, pixels flat, D of them):
 
-      encode: x [B, D] -> b1 [B, n1], b2 [B, n2], w [B, n1, n2], the posterior's RBM
+      draw: x [B, D], num_samples (int32 scalar), betas [T], seed (int32 [2]) -> z1 [B, K, n1],
+        z2 [B, K, n2], log_weights [B, K], log_prob [B, K]: weighted samples of the posterior (see
+        `posteriors.posterior.Draws`; `betas` = [0, ..., 1] anneals where the posterior is an RBM)
       decode: z [B, n1 + n2] -> logits [B, D]
       reconstruct: x [B, D] -> images [B, D], pixels' probabilities from one posterior sample
+      log_likelihood: x [B, D], num_samples, seed (int32 scalars) -> log_likelihood [B], float64
+
+    for an undirected posterior
+
+      encode: x [B, D] -> the parameters of the posterior's RBM: b1 [B, n1], b2 [B, n2], w [B, n1,
+        n2], or, for low-rank couplings, u [B, n1, r] and v [B, n2, r] in place of w
+
+    and where there is a prior
+
       sample: num_samples, seed (int32 scalars) -> images [num_samples, D], pixels' probabilities
-      log_likelihood: x [B, D], num_samples, seed -> log_likelihood [B], float64, nats
       prior: -> b1 [n1], b2 [n2], w [n1, n2]
 
+    In structured prediction `draw` and `encode` take the given half of the pixels, `decode` and
+    `reconstruct` return the predicted one, and the log-likelihood is log p(x2 | x1).
+
     Args:
-      log_z_prior: the estimate of log Z_theta that `log_likelihood` subtracts.
+      log_z_prior: the estimate of log Z_theta that `log_likelihood` subtracts; None without prior.
       num_temperatures: of the annealing of posteriors in `log_likelihood`.
     """
     module = _Export(model, log_z_prior, num_temperatures)
-    num_latents = model.prior.f1.shape[0] + model.prior.f2.shape[0]
-    x = tf.TensorSpec([None, model.pixel_mean.shape[0]], tf.float32, "x")
-    z = tf.TensorSpec([None, num_latents], tf.float32, "z")
+    x = tf.TensorSpec([None, model.num_pixels], tf.float32, "x")
+    given = tf.TensorSpec([None, model.pixel_mean.shape[0]], tf.float32, "x")
+    z = tf.TensorSpec([None, sum(model.sides)], tf.float32, "z")
     num_samples = tf.TensorSpec([], tf.int32, "num_samples")
+    betas = tf.TensorSpec([None], tf.float32, "betas")
     seed = tf.TensorSpec([], tf.int32, "seed")
     inputs = {
-        "encode": [x],
+        "draw": [given, num_samples, betas, tf.TensorSpec([2], tf.int32, "seed")],
         "decode": [z],
-        "prior": [],
         "reconstruct": [x],
-        "sample": [num_samples, seed],
         "log_likelihood": [x, num_samples, seed],
     }
+    if model.posterior.chain_units:
+        inputs["encode"] = [given]
+    if model.task == "vae":
+        inputs |= {"prior": [], "sample": [num_samples, seed]}
     signatures = {
         name: tf.function(getattr(module, name), autograph=False).get_concrete_function(*specs)
         for name, specs in inputs.items()
@@ -112,7 +136,7 @@ class ExportedModel:
             reason = str(error).splitlines()[0]
             raise ExportError(f"{directory}: not a readable SavedModel ({reason})") from None
         self._signatures = self._loaded.signatures
-        missing = {"encode", "decode", "prior"} - set(self._signatures)
+        missing = {"draw", "decode", "log_likelihood"} - set(self._signatures)
         if missing:
             raise ExportError(
                 f"{directory}: found signatures {sorted(self._signatures)}, accepted is an export "
@@ -124,7 +148,9 @@ class ExportedModel:
                 f"{directory}: accepted is an export of this program in format {FORMAT}; found "
                 f"{'no format' if found is None else 'another one'}"
             )
-        self.num_pixels = self._signatures["encode"].structured_input_signature[1]["x"].shape[1]
+        self.task = self._loaded.task.numpy().decode()
+        self.num_pixels = self._width("log_likelihood")
+        self._given = self._width("draw")
 
     def check_pixels(self, num_pixels: int, dataset: str) -> None:
         """Raises ExportError if images of `num_pixels` are not what the model takes."""
@@ -134,9 +160,28 @@ class ExportedModel:
                 f"export are {self.num_pixels}"
             )
 
+    def split(self, x: Any) -> tuple[Any, Any]:
+        """What the encoder sees of images [..., D], and what the decoder predicts."""
+        rest = x[..., self._given :] if self._given < self.num_pixels else x
+        return x[..., : self._given], rest
+
     def encode(self, x: tf.Tensor) -> RBM:
-        """The posteriors of images [B, D]."""
+        """The posteriors of inputs [B, D], where they are RBMs.
+
+        Raises:
+          ExportError: the posterior is a directed one.
+        """
+        if "encode" not in self._signatures:
+            raise ExportError("this export's posterior is directed; accepted is one that is an RBM")
         return RBM(**self._signatures["encode"](x=x))
+
+    def draw(
+        self, inputs: tf.Tensor, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
+    ) -> Draws:
+        """Weighted hard samples of the posteriors of inputs [B, D]."""
+        count = tf.constant(num_samples, tf.int32)
+        draws = self._signatures["draw"](x=inputs, num_samples=count, betas=betas, seed=seed)
+        return Draws(**draws)
 
     def decode(self, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
         """Pixels' logits [..., D]."""
@@ -147,3 +192,7 @@ class ExportedModel:
     def prior_rbm(self) -> RBM:
         """The prior."""
         return RBM(**self._signatures["prior"]())
+
+    def _width(self, name: str) -> int:
+        """Pixels that a signature takes."""
+        return self._signatures[name].structured_input_signature[1]["x"].shape[1]

@@ -37,8 +37,7 @@ def sample_images(model: Model, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.T
 
 
 def reconstruct(model: Model, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Pixels' probabilities [B, D] for one posterior sample of each image x [B, D]."""
-    phi = model.encode(x)
-    z2 = gibbs.initial(phi, 1, seeds.fold_in(seed, 0))
-    z1, z2 = gibbs.run(phi, z2, SWEEPS, seeds.fold_in(seed, 1))
-    return tf.sigmoid(model.decode(z1, z2))[:, 0]
+    """Probabilities of the predicted pixels [B, D] of images x, from a posterior sample each."""
+    inputs, _ = model.split(x)
+    draws = model.draw(inputs, 1, tf.constant(schedules.linear(SWEEPS)), seed)
+    return tf.sigmoid(model.decode(draws.z1, draws.z2))[:, 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,51 +11,69 @@ import tensorflow as tf
 from dvae_tf import networks, relaxations
 from dvae_tf.config import Config
 from dvae_tf.posteriors import POSTERIORS
+from dvae_tf.posteriors.posterior import Draws
 from dvae_tf.prior import RBMPrior
-from sampler.ising import IsingRBM
 from sampler.rbm import RBM
 
 
 class DVAE(keras.Model):
-    """p(x | z) p(z) with an RBM prior, and the posterior q(z | x).
+    """p(x | z) p(z) with an RBM prior and the posterior q(z | x); or q(z | x1) and p(x2 | z).
+
+    In structured prediction the encoder sees the first half of an image's pixels (the top) and the
+    decoder predicts the rest; in the other tasks both have all of them. The prior is then not used.
 
     Args:
       config: the run's configuration.
-      pixel_mean: mean of the training images, [D]. The encoder sees x minus it, and the decoder's
-        logits add that of the mean clipped to [.001, .999].
+      pixel_mean: mean of the training images, [D]. The encoder sees pixels minus it, and the
+        decoder's logits add that of the mean clipped to [.001, .999].
       seed: of the initial kernels.
     """
 
     def __init__(self, config: Config, pixel_mean: np.ndarray, seed: int = 0):
         super().__init__(name="dvae")
-        n = config.num_latents // 2
-        self.pixel_mean = tf.constant(pixel_mean, tf.float32)
-        clipped = np.clip(pixel_mean, 1e-3, 1 - 1e-3)
+        self.task = config.task
+        self.num_pixels = len(pixel_mean)
+        self.sides = list(config.sides)
+        n1, n2 = config.sides
+        input_mean, target_mean = self.split(pixel_mean)
+        self.pixel_mean = tf.constant(input_mean, tf.float32)
+        clipped = np.clip(target_mean, 1e-3, 1 - 1e-3)
         self.logit_mean = tf.constant(np.log(clipped / (1 - clipped)), tf.float32)
-        self.encoder = networks.trunk(config.hidden_units, name="encoder", seed=seed)
-        self.posterior = POSTERIORS[config.posterior](
-            n,
-            n,
-            config.coupling_scale,
-            config.posterior_sweeps,
-            config.relaxed_sweeps,
-            relaxations.make(config.relaxation, config.sharpness).sample,
-            seed,
-        )
-        self.prior = RBMPrior(n, n)
-        self.decoder = networks.decoder(config.hidden_units, len(pixel_mean), seed)
-        zeros = tf.zeros([1, n])
-        self.encode(tf.zeros([1, len(pixel_mean)]))
-        self.decode(zeros, zeros)
+        shared = config.posterior == "undirected" or config.shared_context
+        hidden = config.hidden_units if shared else ()
+        self.encoder = networks.trunk(hidden, name="encoder", seed=seed)
+        self.relaxation = relaxations.make(config.relaxation, config.sharpness)
+        size = hidden[-1] if hidden else len(input_mean)
+        self.posterior = POSTERIORS[config.posterior](config, size, self.relaxation, seed)
+        self.prior = RBMPrior(n1, n2)
+        self.decoder = networks.decoder(config.hidden_units, len(target_mean), seed)
+        self.phi(tf.zeros([1, len(input_mean)]))
+        self.decode(tf.zeros([1, n1]), tf.zeros([1, n2]))
 
-    def phi(self, x: tf.Tensor, training: bool = False) -> IsingRBM:
-        """The posterior's RBMs [B] as the encoder emits them, for images x [B, D] in [0, 1]."""
-        context = self.encoder(x - self.pixel_mean, training=training)
+    def split(self, x: Any) -> tuple[Any, Any]:
+        """What the encoder sees of images [..., D], and what the decoder predicts."""
+        if self.task == "structured_prediction":
+            half = self.num_pixels // 2
+            return x[..., :half], x[..., half:]
+        return x, x
+
+    def join(self, x: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Images [..., D] of which the decoder's part is `predicted`."""
+        given = x.shape[-1] - predicted.shape[-1]
+        return np.concatenate([x[..., :given], predicted], -1)
+
+    def phi(self, inputs: tf.Tensor, training: bool = False) -> Any:
+        """The posterior's parameters for inputs [B, D]; RBMs where it is undirected."""
+        if not self.encoder.layers:
+            return self.posterior(inputs - self.pixel_mean, training=training)
+        context = self.encoder(inputs - self.pixel_mean, training=training)
         return self.posterior(context, training=training)
 
-    def encode(self, x: tf.Tensor) -> RBM:
-        """The posterior's RBMs [B] in the parameters of binary units, for evaluation."""
-        return self.phi(x).binary()
+    def draw(
+        self, inputs: tf.Tensor, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
+    ) -> Draws:
+        """Weighted hard samples of the posteriors of inputs [B, D], for evaluation."""
+        return self.posterior.draw(self.phi(inputs), num_samples, betas, seed)
 
     def decode(self, z1: tf.Tensor, z2: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits of p(x = 1 | z), [..., D], for z1 [..., n1] and z2 [..., n2]."""

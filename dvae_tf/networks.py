@@ -97,6 +97,13 @@ def trunk(hidden: Sequence[int], name: str, seed: int) -> keras.Sequential:
     return keras.Sequential(layers, name=name)
 
 
+def perceptron(hidden: Sequence[int], units: int, name: str, seed: int) -> keras.Sequential:
+    """Hidden layers as in `trunk`, if any, and a linear layer: [B, inputs] -> [B, units]."""
+    network = trunk(hidden, name, seed)
+    network.add(dense(units, use_bias=True, name=name, seed=seed))
+    return network
+
+
 class ScaledDense(keras.layers.Dense):
     """A linear layer times `LOGITS_SCALE`: [B, inputs] -> [B, units]."""
 

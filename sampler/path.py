@@ -140,3 +140,22 @@ def from_means(rbm: RBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.01)
         return tf.math.log(mean) - tf.math.log1p(-mean)
 
     return Path(rbm, logit(mean1), logit(mean2))
+
+
+def from_mean_field(rbm: RBM, num_sweeps: int = 5) -> Path:
+    """The path from the independent units that mean field fits to the RBM.
+
+    Where one mode holds nearly all, as in posteriors, a few temperatures do. A distribution of
+    several modes is annealed from one of them: `from_uniform` is the safer base then.
+
+    Args:
+      rbm: the target.
+      num_sweeps: alternating updates m1 = sigmoid(b1 + W m2), m2 = sigmoid(b2 + W'm1), which need
+        not converge: any base is exact.
+    """
+    rbm = rbm.cast()
+    mean2 = tf.sigmoid(rbm.b2)[..., None, :]
+    for _ in range(num_sweeps):
+        mean1 = tf.sigmoid(rbm.logits1(mean2))
+        mean2 = tf.sigmoid(rbm.logits2(mean1))
+    return Path(rbm, rbm.logits1(mean2)[..., 0, :], rbm.logits2(mean1)[..., 0, :])

@@ -22,12 +22,14 @@ class Evaluation:
     """Results in nats, averaged over images.
 
     Attributes:
-      nll: minus the estimate of log p(x); not below the truth on average.
+      nll: minus the estimate of log p(x), which is not below the truth on average; in structured
+        prediction of log p(x2 | x1).
       nll_stderr: standard deviation over the images / sqrt(number of images).
       neg_elbo: minus the variational bound of the discrete model.
       num_images, num_samples: images and importance samples for each.
       log_z_prior: the forward AIS estimate of log Z_theta, which `nll` and `neg_elbo` contain.
       log_z_prior_lower, log_z_prior_upper: the bracket; `nll` moves with log Z_theta one to one.
+        None, all three, where the prior plays no part.
       ess: mean effective sample size of the importance weights.
       seconds: of the whole evaluation.
       images_per_second: without the prior's part.
@@ -38,21 +40,28 @@ class Evaluation:
     neg_elbo: float
     num_images: int
     num_samples: int
-    log_z_prior: float
-    log_z_prior_lower: float
-    log_z_prior_upper: float
+    log_z_prior: float | None
+    log_z_prior_lower: float | None
+    log_z_prior_upper: float | None
     ess: float
     seconds: float
     images_per_second: float
 
     def report(self) -> str:
         """The results in a few lines."""
-        return f"""NLL      {self.nll:.3f} ± {self.nll_stderr:.3f} nats \
-({self.num_images} images, {self.num_samples} samples each, mean ESS {self.ess:.0f})
--ELBO    {self.neg_elbo:.3f} nats
-log Z    {self.log_z_prior:.3f}, within {self.log_z_prior_lower:.3f} and \
-{self.log_z_prior_upper:.3f} (NLL moves with it one to one)
-Speed    {self.images_per_second:.1f} images/s, {self.seconds:.0f} s in all"""
+        lines = [
+            f"NLL      {self.nll:.3f} ± {self.nll_stderr:.3f} nats ({self.num_images} images, "
+            f"{self.num_samples} samples each, mean ESS {self.ess:.0f})",
+            f"-ELBO    {self.neg_elbo:.3f} nats",
+            f"Speed    {self.images_per_second:.1f} images/s, {self.seconds:.0f} s in all",
+        ]
+        if self.log_z_prior is not None:
+            lines.insert(
+                2,
+                f"log Z    {self.log_z_prior:.3f}, within {self.log_z_prior_lower:.3f} and "
+                f"{self.log_z_prior_upper:.3f} (NLL moves with it one to one)",
+            )
+        return "\n".join(lines)
 
     def to_json(self) -> str:
         """JSON text, one field a line."""
@@ -117,7 +126,9 @@ class Evaluator:
         """The `Evaluation` of images [N, D]; progress bars go to standard error."""
         prior_seed, image_seed = seeds.fold_in(self.seed, 0), seeds.fold_in(self.seed, 1)
         started = time.perf_counter()
-        bracket = prior_log_z(self.model, self.prior_temperatures, prior_seed, show_progress)
+        bracket = None
+        if self.model.task == "vae":
+            bracket = prior_log_z(self.model, self.prior_temperatures, prior_seed, show_progress)
         images_started = time.perf_counter()
         with tqdm(total=len(images), desc=description, disable=not show_progress) as bar:
             result = self.likelihood(images, image_seed, bar.update)
@@ -128,12 +139,15 @@ class Evaluator:
 
 def _summarise(
     result: Likelihood,
-    bracket: ais.Bracket,
+    bracket: ais.Bracket | None,
     num_samples: int,
     seconds: float,
     images_per_second: float,
 ) -> Evaluation:
-    log_z = float(bracket.forward.log_z)
+    ends: list[float | None] = [None, None, None]
+    if bracket is not None:
+        ends = [float(t) for t in (bracket.forward.log_z, bracket.lower, bracket.upper)]
+    log_z = ends[0] or 0.0
     nll = log_z - result.log_marginal
     spread = np.std(nll, ddof=1) if len(nll) > 1 else float("nan")
     return Evaluation(
@@ -142,9 +156,9 @@ def _summarise(
         neg_elbo=float(log_z - np.mean(result.elbo)),
         num_images=len(nll),
         num_samples=num_samples,
-        log_z_prior=log_z,
-        log_z_prior_lower=float(bracket.lower),
-        log_z_prior_upper=float(bracket.upper),
+        log_z_prior=ends[0],
+        log_z_prior_lower=ends[1],
+        log_z_prior_upper=ends[2],
         ess=float(np.mean(result.ess)),
         seconds=seconds,
         images_per_second=images_per_second,

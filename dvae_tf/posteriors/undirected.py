@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from dvae_tf.networks import BatchNorm, dense
 from dvae_tf.posteriors.backpropagation import relaxed_sweeps
-from sampler import gibbs, seeds
+from dvae_tf.posteriors.posterior import Draws, Sample
+from sampler import ais, gibbs, path, seeds
 from sampler.ising import IsingRBM
 
 INITIAL_COUPLING_GAMMA = 0.1
@@ -21,24 +21,12 @@ they do. The README says what has been measured.
 """
 
 
-class Sample(NamedTuple):
-    """Relaxed samples, one per image of the batch B, with a chain axis of length 1.
-
-    Attributes:
-      zeta1: [B, 1, n1] and zeta2: [B, 1, n2], in [0, 1], differentiable in phi.
-      chains: hard states z2' that the relaxed sweep started from, [B, 1, n2].
-    """
-
-    zeta1: tf.Tensor
-    zeta2: tf.Tensor
-    chains: tf.Tensor
-
-
 class UndirectedPosterior(keras.layers.Layer):
     """Maps the encoder's context to an RBM, and samples that RBM.
 
     The head emits Ising fields f = dense(c) and couplings J = coupling_scale BN(dense(c)) /
     sqrt(n1); in parameters of binary units (b and W from a dense layer) training diverges.
+    (sqrt(n1) is (n1 n2)^(1/4) for sides of unequal size.)
 
     Args:
       n1, n2: units of the two sides.
@@ -60,14 +48,16 @@ class UndirectedPosterior(keras.layers.Layer):
         seed: int,
     ):
         super().__init__(name="posterior")
-        self.n1, self.n2 = n1, n2
+        self.n1, self.n2, self.chain_units = n1, n2, n2
         self.num_sweeps, self.num_relaxed_sweeps = num_sweeps, num_relaxed_sweeps
         self.relaxation = relaxation
         self.fields = dense(n1 + n2, use_bias=True, name="fields", seed=seed)
         self.couplings = dense(n1 * n2, use_bias=False, name="couplings", seed=seed)
         initial = keras.initializers.Constant(INITIAL_COUPLING_GAMMA)
         self.batch_norm = BatchNorm(
-            coupling_scale / math.sqrt(n1), gamma_initializer=initial, name="couplings_batch_norm"
+            coupling_scale / math.sqrt(math.sqrt(n1 * n2)),
+            gamma_initializer=initial,
+            name="couplings_batch_norm",
         )
 
     def call(self, context: tf.Tensor, training: bool = False) -> IsingRBM:
@@ -81,7 +71,7 @@ class UndirectedPosterior(keras.layers.Layer):
 
         Args:
           phi: RBMs [B].
-          chains: persistent states of the images, z2 [B, 1, n2].
+          chains: persistent states of the images, z2 [B, K, n2].
           seed: int32, shape [2].
         """
         fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
@@ -90,3 +80,27 @@ class UndirectedPosterior(keras.layers.Layer):
         start = tf.stop_gradient(chains)
         zeta1, zeta2 = relaxed_sweeps(phi, start, relaxed_seeds, self.relaxation)
         return Sample(zeta1, zeta2, chains)
+
+    def log_prob(self, phi: IsingRBM, zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
+        """-E_phi(zeta), [B, K]."""
+        return -phi.energy(zeta1, zeta2)
+
+    def log_z_surrogate(self, phi: IsingRBM, sample: Sample) -> tf.Tensor:
+        """-mean_k E_phi at the images' own chains, [B]; the value means nothing."""
+        mean1 = tf.stop_gradient(tf.sigmoid(phi.logits1(sample.chains)))
+        return -tf.reduce_mean(phi.energy(mean1, sample.chains), -1)
+
+    def draw(
+        self, phi: IsingRBM, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
+    ) -> Draws:
+        """AIS from the mean field of each RBM; weights include its normaliser."""
+        rbm = phi.binary()
+        route = path.from_mean_field(rbm)
+        state = ais.start(route, num_samples, seeds.fold_in(seed, 0))
+        z1, log_weights = ais.anneal(route, state, betas, seeds.fold_in(seed, 1))
+        z2 = gibbs.bernoulli(rbm.logits2(z1), seeds.fold_in(seed, 2))
+        return Draws(z1, z2, log_weights, -rbm.energy(z1, z2))
+
+    def scalars(self, phi: IsingRBM) -> dict[str, tf.Tensor]:
+        """Size of the couplings."""
+        return {"mean_abs_coupling": phi.mean_abs_coupling()}

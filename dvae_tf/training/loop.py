@@ -141,9 +141,10 @@ class Trainer:
                 f"checkpoint: {self.checkpoints.latest or 'none yet'}"
             )
         logits = info.pop("logits")
-        self._resampled += float(info["prior/resampled"])
+        self._resampled += float(info.get("prior/resampled", 0.0))
         if detailed:
-            info["prior/resampled"] = self._resampled / SCALARS_EVERY
+            if "prior/resampled" in info:
+                info["prior/resampled"] = self._resampled / SCALARS_EVERY
             self._resampled = 0.0
             self.summaries.scalars(info, step)
         if step == 1 or step % max(1, config.num_steps // PICTURES_PER_RUN) == 0:

@@ -16,7 +16,8 @@ class State(tf.Module):
 
     Attributes:
       step: steps done, int64.
-      chains: the second side of each training image's chain, uint8, [N, n2]: a byte a unit.
+      chains: persistent states of each training image, K each, uint8, [N, K, chain_units]: a byte a
+        unit; no units for posteriors that need no chains.
       population: `Population` of variables; samples of `theta`.
       theta: `RBM` of variables, the prior's parameters that the population was last swept at.
     """
@@ -25,11 +26,14 @@ class State(tf.Module):
         super().__init__()
         seed = seeds.fold_in(seeds.make_seed(config.seed), 0)
         theta = model.prior.rbm()
-        n2 = config.num_latents // 2
-        units = seeds.uniform(seeds.fold_in(seed, 1), [num_images, n2]) < 0.5
+        shape = [num_images, model.posterior.chain_units]
+        chains = [
+            tf.cast(seeds.uniform(seeds.fold_in(seed, 1, k), shape) < 0.5, tf.uint8)
+            for k in range(config.num_samples)
+        ]
         population = population_annealing.start(theta, config.prior_chains, seeds.fold_in(seed, 2))
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
-        self.chains = tf.Variable(tf.cast(units, tf.uint8), name="chains")
+        self.chains = tf.Variable(tf.stack(chains, 1), name="chains")
         self.population = Population(*(tf.Variable(t) for t in population))
         self.theta = RBM(*(tf.Variable(t) for t in theta))
 

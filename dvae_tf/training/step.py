@@ -8,9 +8,11 @@ import tensorflow as tf
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE
 from dvae_tf.networks import LOGITS_SCALE
-from dvae_tf.objectives import OBJECTIVES
+from dvae_tf.objectives import TASKS
+from dvae_tf.objectives.terms import Terms
 from dvae_tf.training.state import State
 from sampler import pcd, population_annealing, seeds
+from sampler.population_annealing import Population
 
 PRIOR_SAMPLERS = {"pa": population_annealing.update, "pcd": pcd.update}
 
@@ -62,7 +64,7 @@ class TrainStep:
         self.images = images
         self.optimizer = FusedAdam(learning_rate(config), epsilon=1e-3)
         self.optimizer.build(model.trainable_variables)
-        self.objective = OBJECTIVES["elbo"]
+        self.task = TASKS[config.task]
         self.seed = seeds.fold_in(seeds.make_seed(config.seed), 1)
         self.decay = [config.weight_decay * _penalty(v) for v in model.trainable_variables]
 
@@ -82,62 +84,73 @@ class TrainStep:
 
     @tf.function(autograph=False, jit_compile=True)
     def _compiled(self, x: tf.Tensor, chains: tf.Tensor, detailed: tf.Tensor) -> tuple:
-        model = self.model
+        model, config = self.model, self.config
         step = self.state.step.read_value()
         seed = seeds.fold_in(self.seed, step)
-        kl_weight = self._kl_weight(step)
+        weight = self.task.weight(config, step)
         population, prior_info = self._update_prior(seeds.fold_in(seed, 0))
         x = self._binarise(x, seeds.fold_in(seed, 1))
-        states = tf.cast(chains, tf.float32)[:, None, :]
+        states = tf.cast(chains, tf.float32)
 
         with tf.GradientTape() as tape:
-            objective, terms = self.objective(
-                model, x, states, population, kl_weight, seeds.fold_in(seed, 2)
+            objective, terms = self.task.objective(
+                model, x, states, population, weight, seeds.fold_in(seed, 2), config.iw_gradient
             )
             loss = -objective
         variables = model.trainable_variables
-        gradients = tape.gradient(loss, [v.value for v in variables])
+        gradients = tape.gradient(
+            loss, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         # the gradient of weight_decay / 2 ||v||^2, which the paper adds to the loss
         gradients = [
             g + decay * v if decay else g
             for g, v, decay in zip(gradients, variables, self.decay, strict=True)
         ]
-        norm, coupling = tf.cond(
-            detailed,
-            lambda: (tf.linalg.global_norm(gradients), terms.phi.mean_abs_coupling()),
-            lambda: (0.0, 0.0),
-        )
         info = {
             "train/objective": objective,
             "train/log_likelihood": terms.log_likelihood,
-            "train/prior_energy": terms.prior_energy,
-            "train/posterior_energy": terms.posterior_energy,
-            "train/kl_weight": kl_weight,
+            "train/log_posterior": terms.log_posterior,
+            f"train/{self.task.weight.__name__}": weight,
             "train/learning_rate": self.optimizer.learning_rate,
-            "train/gradient_norm": norm,
+            "train/importance_ess": terms.importance_ess,
             "posterior/fraction_inside": terms.inside,
-            "posterior/mean_abs_coupling": coupling,
-            "prior/mean_abs_coupling": model.prior.rbm().mean_abs_coupling(),
-            "prior/ess": prior_info.ess,
-            "prior/resampled": prior_info.resampled,
-            "prior/survivors": prior_info.survivors,
+            **prior_info,
+            **self._details(gradients, terms, detailed),
             "logits": terms.logits,
         }
         self.state.step.assign_add(1)
-        return gradients, tf.cast(terms.chains[:, 0], tf.uint8), info
+        return gradients, tf.cast(terms.chains, tf.uint8), info
 
-    def _kl_weight(self, step: tf.Tensor) -> tf.Tensor:
-        """lambda: from 0 to 1, linearly over the first `kl_warmup` of the run."""
-        length = self.config.kl_warmup * self.config.num_steps
-        return tf.minimum(tf.cast(step, tf.float32) / length, 1.0) if length else tf.constant(1.0)
+    def _details(
+        self, gradients: list[tf.Tensor], terms: Terms, detailed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The costlier scalars; zero where they are not wanted."""
 
-    def _update_prior(self, seed: tf.Tensor) -> tuple:
+        def compute() -> dict[str, tf.Tensor]:
+            of_posterior = self.model.posterior.scalars(terms.phi)
+            return {
+                "train/gradient_norm": tf.linalg.global_norm(gradients),
+                **{f"posterior/{name}": value for name, value in of_posterior.items()},
+            }
+
+        names = tf.nest.map_structure(lambda t: tf.zeros([]), compute())
+        return tf.cond(detailed, compute, lambda: names)
+
+    def _update_prior(self, seed: tf.Tensor) -> tuple[Population, dict[str, tf.Tensor]]:
+        """The prior's samples at its present parameters, and what is shown of them."""
         population, old = self.state.read()
+        if not self.task.has_prior:
+            return population, {}
         theta = self.model.prior.rbm()
         update = PRIOR_SAMPLERS[self.config.prior_sampler]
         population, info = update(old, theta, population, seed, self.config.prior_sweeps)
         self.state.write(population, theta)
-        return population, info
+        return population, {
+            "prior/mean_abs_coupling": theta.mean_abs_coupling(),
+            "prior/ess": info.ess,
+            "prior/resampled": info.resampled,
+            "prior/survivors": info.survivors,
+        }
 
     def _binarise(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         if self.images.dtype == tf.uint8:

@@ -36,38 +36,43 @@ class Summaries:
 
     def evaluation(self, result: Evaluation, step: int) -> None:
         """The validation's numbers."""
-        self.scalars(
-            {
-                "valid/nll": result.nll,
-                "valid/neg_elbo": result.neg_elbo,
-                "valid/importance_ess": result.ess,
-                "prior/log_z": result.log_z_prior,
-                "prior/log_z_gap": result.log_z_prior_upper - result.log_z_prior_lower,
-            },
-            step,
-        )
+        values = {
+            "valid/nll": result.nll,
+            "valid/neg_elbo": result.neg_elbo,
+            "valid/importance_ess": result.ess,
+        }
+        lower, upper = result.log_z_prior_lower, result.log_z_prior_upper
+        if result.log_z_prior is not None and lower is not None and upper is not None:
+            values["prior/log_z"] = result.log_z_prior
+            values["prior/log_z_gap"] = upper - lower
+        self.scalars(values, step)
 
     def details(
         self, model: DVAE, population: Population, x: np.ndarray, logits: np.ndarray, step: int
     ) -> None:
         """Histograms of the prior's parameters; pictures of samples and reconstructions.
 
+        In structured prediction there is no prior, and the reconstructions are completions.
+
         Args:
           population: the training's samples of the prior.
-          x: images [B, D] of the step's batch, and `logits` [B, D] of their reconstructions.
+          x: images [B, D] of the step's batch, and `logits` [B, D] of what the decoder predicts.
         """
-        samples = tf.sigmoid(model.decode(population.z1[:_IMAGES], population.z2[:_IMAGES]))
         count = min(len(x), _IMAGES) // _COLUMNS * _COLUMNS
-        reconstructed = tf.sigmoid(logits[:count]).numpy()
+        images = x[:count].astype(np.float32)
         with self._writer.as_default(step=step):
-            for name, value in model.prior_rbm()._asdict().items():
-                tf.summary.histogram(f"prior/{name}", value)
-            self._picture("samples", pictures.grid(samples.numpy(), self.image_shape, _COLUMNS))
+            if model.task == "vae":
+                self._prior(model, population)
             if count:
-                table = pictures.reconstruction_grid(
-                    x[:count].astype(np.float32), reconstructed, self.image_shape, _COLUMNS
-                )
+                predicted = model.join(images, tf.sigmoid(logits[:count]).numpy())
+                table = pictures.reconstruction_grid(images, predicted, self.image_shape, _COLUMNS)
                 self._picture("reconstructions", table)
+
+    def _prior(self, model: DVAE, population: Population) -> None:
+        samples = tf.sigmoid(model.decode(population.z1[:_IMAGES], population.z2[:_IMAGES]))
+        for name, value in model.prior_rbm()._asdict().items():
+            tf.summary.histogram(f"prior/{name}", value)
+        self._picture("samples", pictures.grid(samples.numpy(), self.image_shape, _COLUMNS))
 
     def close(self) -> None:
         """Flushes and closes the event file."""

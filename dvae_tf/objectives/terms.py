@@ -1,0 +1,61 @@
+"""What every objective is given and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from dvae_tf.config import Config
+
+
+class Terms(NamedTuple):
+    """Scalars averaged over the batch and its samples, and what the step hands on.
+
+    Attributes:
+      log_likelihood: log p(x | zeta), nats.
+      log_prior: log p_theta(zeta) + log Z_theta; 0 where there is no prior.
+      log_posterior: log q(zeta | x) + log Z_q.
+      importance_ess: effective number of the K samples, between 1 and K.
+      inside: fraction of zeta strictly inside (0, 1).
+      phi: the posteriors' parameters, without gradient.
+      chains: the images' advanced chains, [B, K, chain_units].
+      logits: of the predicted pixels, [B, D], from the first sample of each image.
+    """
+
+    log_likelihood: tf.Tensor
+    log_prior: tf.Tensor
+    log_posterior: tf.Tensor
+    importance_ess: tf.Tensor
+    inside: tf.Tensor
+    phi: Any
+    chains: tf.Tensor
+    logits: tf.Tensor
+
+
+class Task(NamedTuple):
+    """What a run maximises.
+
+    Attributes:
+      objective: (model, x [B, D], chains [B, K, chain_units], population of the prior, weight,
+        seed, iw_gradient) -> (scalar to maximise, `Terms`).
+      weight: (config, step) -> the annealed weight that the objective takes, a scalar.
+      has_prior: whether the prior is trained, and so has to be sampled.
+    """
+
+    objective: Callable[..., tuple[tf.Tensor, Terms]]
+    weight: Callable[[Config, tf.Tensor], tf.Tensor]
+    has_prior: bool
+
+
+def ramp(config: Config, step: tf.Tensor, fraction: float) -> tf.Tensor:
+    """From 0 to 1, linearly over the first `fraction` of the run; 1 if that is none."""
+    length = fraction * config.num_steps
+    return tf.minimum(tf.cast(step, tf.float32) / length, 1.0) if length else tf.constant(1.0)
+
+
+def fraction_inside(zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
+    """Fraction of relaxed units strictly inside (0, 1), a scalar."""
+    zeta = tf.concat([zeta1, zeta2], -1)
+    return tf.reduce_mean(tf.cast((zeta > 0) & (zeta < 1), tf.float32))

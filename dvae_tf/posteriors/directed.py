@@ -1,0 +1,165 @@
+"""The directed posterior: groups of units, each given x and the groups before it (Fig. 2b, 2c)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from dvae_tf.networks import perceptron
+from dvae_tf.posteriors.posterior import Draws, Sample
+from dvae_tf.relaxations import Relaxation
+from sampler import gibbs, seeds
+
+
+class Hierarchy(NamedTuple):
+    """phi of a directed posterior.
+
+    Attributes:
+      context: what all groups see of x, [B, features].
+      weights: for each group, the trainable weights of its network.
+    """
+
+    context: tf.Tensor
+    weights: tuple[tuple[tf.Tensor, ...], ...]
+
+
+class DirectedPosterior(keras.layers.Layer):
+    """q(z | x) = prod_i q(z_i | c, z_<i), each q factorial, sampled group by group.
+
+    With a shared context c(x) a group's network is linear (Fig. 2c); without, c is x itself and the
+    network has hidden layers (Fig. 2b). Networks emit fields f of spins, logits 2f, as the
+    undirected posterior's head does: one group is that posterior without couplings, step by step.
+
+    Args:
+      n1, n2: units of the prior's two sides; the groups cut (z1, z2) into equal parts.
+      num_layers: L, groups.
+      context_size: features of the context.
+      hidden: units of the hidden layers of each group's network.
+      relaxation: of the units.
+      seed: of the initial kernels.
+    """
+
+    def __init__(
+        self,
+        n1: int,
+        n2: int,
+        num_layers: int,
+        context_size: int,
+        hidden: Sequence[int],
+        relaxation: Relaxation,
+        seed: int,
+    ):
+        super().__init__(name="posterior")
+        self.sides, self.chain_units = [n1, n2], 0
+        self.relaxation = relaxation
+        self.units = (n1 + n2) // num_layers
+        self.networks = []
+        for i in range(num_layers):
+            name = "fields" if i == 0 else f"fields_{i}"
+            network = perceptron(hidden, self.units, name, seed)
+            network.build((None, context_size + i * self.units))
+            self.networks.append(network)
+
+    def call(self, context: tf.Tensor, training: bool = False) -> Hierarchy:
+        """phi(x): the context [B, features] and the networks' present weights."""
+        del training
+        weights = (tuple(v.value for v in net.trainable_variables) for net in self.networks)
+        return Hierarchy(context, tuple(tuple(map(tf.convert_to_tensor, w)) for w in weights))
+
+    def sample(self, phi: Hierarchy, chains: tf.Tensor, seed: tf.Tensor) -> Sample:
+        """Ancestral samples, each group relaxed given the relaxed ones; chains stay as they are."""
+
+        def logits_fn(i: int, before: list[tf.Tensor]) -> tf.Tensor:
+            logits, statistics = self._logits(i, phi, before, training=True)
+            for variable, value in zip(
+                self.networks[i].non_trainable_variables, statistics, strict=True
+            ):
+                variable.assign(value)
+            return logits
+
+        groups, _ = self._ancestral(logits_fn, self.relaxation.sample, chains.shape[1], seed)
+        zeta1, zeta2 = tf.split(tf.concat(groups, -1), self.sides, -1)
+        return Sample(zeta1, zeta2, chains)
+
+    def log_prob(self, phi: Hierarchy, zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
+        """log q(zeta | x), [B, K], by the relaxation's formula for a unit."""
+        groups = tf.split(tf.concat([zeta1, zeta2], -1), len(self.networks), -1)
+        terms = [
+            self.relaxation.log_prob(self._logits(i, phi, groups[:i], training=True)[0], group)
+            for i, group in enumerate(groups)
+        ]
+        return tf.add_n([tf.reduce_sum(term, -1) for term in terms])
+
+    def log_z_surrogate(self, phi: Hierarchy, sample: Sample) -> tf.Tensor:
+        """Zero: q is normalised."""
+        del sample
+        return tf.zeros_like(phi.context[:, 0])
+
+    def draw(
+        self, phi: Hierarchy, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
+    ) -> Draws:
+        """Independent samples; their weights are one."""
+        del betas
+
+        def logits_fn(i: int, before: list[tf.Tensor]) -> tf.Tensor:
+            return self._logits(i, phi, before, training=False)[0]
+
+        groups, logits = self._ancestral(logits_fn, gibbs.bernoulli, num_samples, seed)
+        z, logits = tf.concat(groups, -1), tf.concat(logits, -1)
+        log_prob = tf.reduce_sum(z * logits - tf.nn.softplus(logits), -1)
+        z1, z2 = tf.split(z, self.sides, -1)
+        return Draws(z1, z2, tf.zeros_like(log_prob, tf.float64), log_prob)
+
+    def scalars(self, phi: Hierarchy) -> dict[str, tf.Tensor]:
+        """Nothing beyond what all posteriors show."""
+        del phi
+        return {}
+
+    def _ancestral(
+        self,
+        logits_fn: Callable[[int, list[tf.Tensor]], tf.Tensor],
+        sample_fn: gibbs.SampleFn,
+        num_samples: int | tf.Tensor,
+        seed: tf.Tensor,
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """The groups' samples and their logits, each [B, K, units]."""
+        groups: list[tf.Tensor] = []
+        all_logits = []
+        for i in range(len(self.networks)):
+            logits = logits_fn(i, groups)
+            if i == 0:
+                logits = _repeat(logits, num_samples)
+            all_logits.append(logits)
+            groups.append(sample_fn(logits, seeds.fold_in(seed, i)))
+        return groups, all_logits
+
+    def _logits(
+        self, i: int, phi: Hierarchy, before: list[tf.Tensor], training: bool
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Group i's logits given the groups before it, [B, K, units] (K = 1 for the first), and the
+        moving statistics of its network's batch norms as they then are."""
+        inputs = phi.context[:, None, :]
+        if before:
+            context = _repeat(inputs, tf.shape(before[0])[1])
+            inputs = tf.concat([context, *before], -1)
+        network = self.networks[i]
+        flat = tf.reshape(inputs, [-1, phi.context.shape[-1] + i * self.units])
+        fields, statistics = network.stateless_call(
+            phi.weights[i], network.non_trainable_variables, flat, training=training
+        )
+        shape = tf.concat([tf.shape(inputs)[:-1], [self.units]], 0)
+        logits = 2 * tf.reshape(fields, shape)
+        logits.set_shape([*inputs.shape[:-1], self.units])
+        return logits, statistics
+
+
+def _repeat(values: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
+    """[B, 1, units] -> [B, count, units]."""
+    shape = tf.concat([tf.shape(values)[:1], [count], tf.shape(values)[2:]], 0)
+    repeated = tf.broadcast_to(values, shape)
+    static = count if isinstance(count, int) else tf.get_static_value(count)
+    repeated.set_shape([values.shape[0], static, values.shape[2]])
+    return repeated
