@@ -1,6 +1,7 @@
-"""Times one training step of DVAE##; the last line is JSON.
+"""Times one training step; the last line is JSON.
 
   python benchmarks/train_step.py --num_latents=200 --prior_sweeps=5 --batch_size=100
+  python benchmarks/train_step.py --num_samples=25
 
 Images are pixel-like random data; what a step costs does not depend on them.
 """
@@ -24,6 +25,10 @@ cli.prepare()
 flags.DEFINE_integer("num_latents", 200, "latent units in all; 200 means 100+100")
 flags.DEFINE_integer("prior_sweeps", 5, "Gibbs sweeps of the prior's samples per step")
 flags.DEFINE_integer("batch_size", 100, "images per step")
+flags.DEFINE_integer("num_samples", 1, "K, of the importance-weighted bound", lower_bound=1)
+flags.DEFINE_enum("posterior", "undirected", ["undirected", "directed"], "q(z|x)")
+flags.DEFINE_integer("num_layers", 1, "groups of a directed posterior", lower_bound=1)
+flags.DEFINE_integer("coupling_rank", 0, "of an undirected posterior; 0: full", lower_bound=0)
 flags.DEFINE_enum("prior_sampler", "pa", ["pa", "pcd"], "of the prior")
 flags.DEFINE_integer("num_steps", 100, "timed steps", lower_bound=50)
 flags.DEFINE_integer("warm_up", 20, "steps before", lower_bound=2)
@@ -49,6 +54,10 @@ def make_step():
         prior_sweeps=FLAGS.prior_sweeps,
         batch_size=FLAGS.batch_size,
         prior_sampler=FLAGS.prior_sampler,
+        num_samples=FLAGS.num_samples,
+        posterior=FLAGS.posterior,
+        num_layers=FLAGS.num_layers,
+        coupling_rank=FLAGS.coupling_rank,
         num_steps=20_000,
     )
     rng = np.random.default_rng(0)
@@ -87,7 +96,10 @@ def main(argv: list[str]) -> None:
     if FLAGS.profile_dir:
         tf.profiler.experimental.stop()
     result = {
+        "posterior": FLAGS.posterior,
         "num_latents": FLAGS.num_latents,
+        "num_samples": FLAGS.num_samples,
+        "coupling_rank": FLAGS.coupling_rank,
         "prior_sweeps": FLAGS.prior_sweeps,
         "batch_size": FLAGS.batch_size,
         "ms_per_step_median": round(1e3 * float(np.median(seconds)), 3),

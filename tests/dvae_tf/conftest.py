@@ -68,7 +68,7 @@ def model(small_config: Config, digits: data.Dataset) -> DVAE:
     norm.gamma.assign(tf.fill(norm.gamma.shape, 0.2))
     for layer in (model.posterior.fields, model.decoder.layers[-1]):
         layer.kernel.assign(0.4 * layer.kernel)
-    posteriors = model.encode(tf.constant(digits.valid, tf.float32))
+    posteriors = model.phi(tf.constant(digits.valid, tf.float32)).binary()
     means = [tf.reduce_mean(values, 0) for values in posteriors]
     model.prior.assign(RBM(*(m + 0.2 * generator.standard_normal(m.shape) for m in means)))
     return model
@@ -99,7 +99,7 @@ def _enumerate_model(model: DVAE, x: np.ndarray) -> Exact:
     theta = [t.numpy() for t in model.prior_rbm()]
     log_z = oracles.log_z(*theta)
     log_joint = _log_px_given_z(model, x) - oracles.energies(*theta).ravel() - log_z
-    phi = [t.numpy() for t in model.encode(tf.constant(x))]
+    phi = [t.numpy() for t in model.phi(tf.constant(x)).binary()]
     q = np.stack([oracles.probabilities(*one).ravel() for one in zip(*phi, strict=True)])
     return Exact(logsumexp(log_joint, 1), np.sum(q * (log_joint - np.log(q)), 1), log_z)
 

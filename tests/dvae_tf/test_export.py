@@ -80,12 +80,12 @@ def results(folder, images, latents, tmp_path_factory) -> dict[str, np.ndarray]:
 
 
 def test_signatures(results):
-    expected = ["decode", "encode", "log_likelihood", "prior", "reconstruct", "sample"]
+    expected = ["decode", "draw", "encode", "log_likelihood", "prior", "reconstruct", "sample"]
     assert results["signatures"].tolist() == expected
 
 
 def test_encode_equals_the_live_model(results, model, images):
-    for name, value in model.encode(tf.constant(images))._asdict().items():
+    for name, value in model.phi(tf.constant(images)).binary()._asdict().items():
         assert results[f"encode/{name}"].shape == value.shape
         # float32 matrix products in another process
         np.testing.assert_allclose(results[f"encode/{name}"], value, rtol=1e-5, atol=1e-5)
@@ -172,7 +172,7 @@ def foreign_with_our_names(folder: Path) -> None:
     other.double = tf.function(
         lambda y: {"y": 2 * y}, input_signature=[tf.TensorSpec([], name="y")]
     )
-    names = ("encode", "decode", "prior")
+    names = ("draw", "decode", "log_likelihood")
     tf.saved_model.save(other, str(folder), signatures=dict.fromkeys(names, other.double))
 
 

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import generation
-from sampler import seeds
+from dvae_tf.posteriors.undirected import UndirectedPosterior
+from sampler import gibbs, seeds
+from sampler.ising import from_binary
 from sampler.rbm import RBM
 
 UNITS = 4
@@ -23,9 +25,13 @@ class Transparent:
             tf.constant(np.stack(t), tf.float32) for t in zip(*posteriors, strict=True)
         ]
 
-    def encode(self, x: tf.Tensor) -> RBM:
-        del x
-        return RBM(*self._posteriors)
+    def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return x, x
+
+    def draw(self, inputs: tf.Tensor, num_samples: int, betas: tf.Tensor, seed: tf.Tensor):
+        del inputs
+        posterior = UndirectedPosterior(UNITS, UNITS, 1.0, 1, 1, gibbs.bernoulli, 0)
+        return posterior.draw(from_binary(RBM(*self._posteriors)), num_samples, betas, seed)
 
     def decode(self, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
         return 1000 * (tf.concat([z1, z2], -1) - 0.5)

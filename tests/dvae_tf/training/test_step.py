@@ -163,13 +163,13 @@ def test_without_warm_up_the_kl_weight_is_one_at_once(eagerly, small_config, dig
 def test_probabilities_are_binarised_anew_for_each_batch(eagerly, small_config):
     step_fn = build(small_config, np.full((200, 64), 0.3, np.float32))
     seen = []
-    objective = step_fn.objective
+    objective = step_fn.task.objective
 
     def watched(model, x, *args):
         seen.append(x.numpy())
         return objective(model, x, *args)
 
-    step_fn.objective = watched
+    step_fn.task = step_fn.task._replace(objective=watched)
     do_step(step_fn, 0)
     do_step(step_fn, 1)
     first, second = seen

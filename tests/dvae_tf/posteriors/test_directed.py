@@ -1,0 +1,157 @@
+"""Directed posteriors of 3+3 units against the enumeration of their 64 states."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import oracles
+import pytest
+import tensorflow as tf
+
+from dvae_tf import relaxations
+from dvae_tf.posteriors.directed import DirectedPosterior
+from dvae_tf.posteriors.undirected import UndirectedPosterior
+from sampler import seeds
+
+SIDE = 3
+FEATURES = 5
+STATES = oracles.states(2 * SIDE)
+BETAS = tf.constant([0.0, 1.0])
+
+
+def make(num_layers: int, hidden: tuple[int, ...] = (), name: str = "pwl") -> DirectedPosterior:
+    """A posterior with biases and dependences of order one."""
+    relaxation = relaxations.make(name, 4.0)
+    posterior = DirectedPosterior(SIDE, SIDE, num_layers, FEATURES, hidden, relaxation, seed=0)
+    generator = np.random.default_rng(1)
+    for network in posterior.networks:
+        bias = network.layers[-1].bias
+        bias.assign(0.3 * generator.standard_normal(bias.shape))
+    return posterior
+
+
+@pytest.fixture(scope="module")
+def context() -> tf.Tensor:
+    return tf.constant(np.random.default_rng(0).normal(size=(4, FEATURES)), tf.float32)
+
+
+def enumerated(posterior: DirectedPosterior, context: np.ndarray) -> np.ndarray:
+    """log q(z | context) of the 64 states, [B, 64], in NumPy from the networks' own weights."""
+    groups = np.split(STATES, len(posterior.networks), -1)
+    total = np.zeros((len(context), len(STATES)))
+    for i, network in enumerate(posterior.networks):
+        before = np.concatenate([STATES[:, :0], *groups[:i]], -1)
+        for row, c in enumerate(np.asarray(context, np.float64)):
+            inputs = np.concatenate([np.tile(c, (len(STATES), 1)), before], -1)
+            logits = 2 * forward(network, inputs)
+            terms = groups[i] * logits - np.logaddexp(0, logits)
+            total[row] += terms.sum(-1)
+    return total
+
+
+def forward(network, inputs: np.ndarray) -> np.ndarray:
+    """Dense layers, batch norm by the moving statistics, tanh."""
+    for layer in network.layers:
+        kind = type(layer).__name__
+        weights = {w.name: w.numpy().astype(np.float64) for w in layer.weights}
+        if kind == "Dense":
+            inputs = inputs @ weights["kernel"] + weights.get("bias", 0)
+        elif kind == "BatchNorm":
+            scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + 1e-2)
+            inputs = (inputs - weights["moving_mean"]) * scale + weights["beta"]
+        else:
+            inputs = np.tanh(inputs)
+    return inputs
+
+
+CASES = list(itertools.product([1, 2, 3], [(), (7, 4)]))
+
+
+@pytest.mark.parametrize(("num_layers", "hidden"), CASES)
+def test_draws_follow_the_enumerated_distribution(num_layers, hidden, context):
+    posterior, count = make(num_layers, hidden), 20_000
+    draws = posterior.draw(posterior(context), count, BETAS, seeds.make_seed(0))
+    assert draws.z1.shape == draws.z2.shape == (4, count, SIDE)
+    exact = enumerated(posterior, context.numpy())
+    np.testing.assert_allclose(np.exp(exact).sum(1), 1)
+    rows = oracles.index(np.concatenate([draws.z1, draws.z2], -1))
+    np.testing.assert_allclose(draws.log_prob, np.take_along_axis(exact, rows, 1), atol=1e-4)
+    np.testing.assert_array_equal(draws.log_weights, 0)
+    for row, log_q in zip(rows, exact, strict=True):
+        counts, expected = np.bincount(row, minlength=64), count * np.exp(log_q)
+        rare = expected < 5
+        counts = np.append(counts[~rare], counts[rare].sum())
+        expected = np.append(expected[~rare], max(expected[rare].sum(), 5))
+        assert abs(oracles.chi_square(counts, expected)) < 5
+    # the states depend on one another where there are groups, and on the context
+    assert np.ptp(exact, 0).max() > 0.1
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+def test_log_prob_in_training_is_the_enumerated_one_at_hard_states(num_layers, context):
+    posterior = make(num_layers)
+    z = tf.constant(np.tile(STATES[None], (4, 1, 1)), tf.float32)
+    log_prob = posterior.log_prob(posterior(context), *tf.split(z, 2, -1))
+    np.testing.assert_allclose(log_prob, enumerated(posterior, context.numpy()), atol=1e-5)
+
+
+def test_one_group_is_an_rbm_without_couplings(context):
+    directed = make(1)
+    relaxation = relaxations.make("pwl", 4.0)
+    undirected = UndirectedPosterior(SIDE, SIDE, 0.0, 1, 1, relaxation.sample, seed=0)
+    phi = undirected(context)
+    undirected.fields.bias.assign(directed.networks[0].layers[-1].bias)
+    np.testing.assert_array_equal(
+        undirected.fields.kernel.numpy(), directed.networks[0].layers[-1].kernel.numpy()
+    )
+    phi = undirected(context)
+    zeta = tf.constant(np.random.default_rng(2).random((4, 10, 2 * SIDE)), tf.float32)
+    pairs = tf.split(zeta, 2, -1)
+    ours = directed.log_prob(directed(context), *pairs).numpy()
+    theirs = undirected.log_prob(phi, *pairs).numpy()
+    # normalised, and not: alike but for a constant of each image
+    np.testing.assert_allclose(ours - ours[:, :1], theirs - theirs[:, :1], atol=1e-5)
+
+
+def test_stopped_phi_lets_a_gradient_pass_to_zeta_alone(context):
+    posterior = make(2, (4,))
+    with tf.GradientTape() as tape:
+        phi = posterior(context)
+        zeta = posterior.sample(phi, tf.zeros([4, 3, 0]), seeds.make_seed(0))[:2]
+        zeta = [tf.identity(z) for z in zeta]
+        leaves = [tf.stop_gradient(z) for z in zeta]
+        tape.watch(leaves)
+        fixed = tf.nest.map_structure(tf.stop_gradient, phi)
+        log_prob = posterior.log_prob(fixed, *leaves)
+    weights = [v.value for v in posterior.trainable_variables]
+    gradients = tape.gradient(log_prob, [*leaves, *weights])
+    assert all(np.any(g != 0) for g in gradients[:2])
+    assert all(g is None for g in gradients[2:])
+
+
+@pytest.mark.parametrize("hidden", [(), (4,)])
+def test_gradient_reaches_every_weight_through_the_samples(hidden, context):
+    posterior = make(3, hidden, "concrete")
+    with tf.GradientTape() as tape:
+        zeta1, zeta2, chains = posterior.sample(
+            posterior(context), tf.zeros([4, 2, 0]), seeds.make_seed(0)
+        )
+        loss = tf.reduce_sum(zeta1**2) + tf.reduce_sum(zeta2**3)
+    assert chains.shape == (4, 2, 0)
+    for gradient in tape.gradient(loss, [v.value for v in posterior.trainable_variables]):
+        assert np.any(gradient != 0)
+
+
+def test_moving_statistics_follow_the_samples_and_not_the_densities(context):
+    posterior = make(2, (4,))
+    statistics = posterior.networks[1].non_trainable_variables
+    before = [v.numpy() for v in statistics]
+    phi = posterior(context)
+    zeta1, zeta2, _ = posterior.sample(phi, tf.zeros([4, 2, 0]), seeds.make_seed(0))
+    after = [v.numpy() for v in statistics]
+    assert all(np.any(a != b) for a, b in zip(after, before, strict=True))
+    posterior.log_prob(phi, zeta1, zeta2)
+    posterior.draw(phi, 2, BETAS, seeds.make_seed(0))
+    for variable, value in zip(statistics, after, strict=True):
+        np.testing.assert_array_equal(variable, value)
