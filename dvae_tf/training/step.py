@@ -104,7 +104,7 @@ class TrainStep:
         ]
         norm, coupling = tf.cond(
             detailed,
-            lambda: (tf.linalg.global_norm(gradients), terms.phi.mean_abs_coupling()),
+            lambda: (tf.linalg.global_norm(gradients), terms.phi.rms_coupling()),
             lambda: (0.0, 0.0),
         )
         info = {
@@ -116,8 +116,8 @@ class TrainStep:
             "train/learning_rate": self.optimizer.learning_rate,
             "train/gradient_norm": norm,
             "posterior/fraction_inside": terms.inside,
-            "posterior/mean_abs_coupling": coupling,
-            "prior/mean_abs_coupling": model.prior.rbm().mean_abs_coupling(),
+            "posterior/rms_coupling": coupling,
+            "prior/rms_coupling": model.prior.rbm().rms_coupling(),
             "prior/ess": prior_info.ess,
             "prior/resampled": prior_info.resampled,
             "prior/survivors": prior_info.survivors,

@@ -10,6 +10,7 @@ from dvae_tf.posteriors.backpropagation import relaxed_sweeps
 from dvae_tf.posteriors.undirected import UndirectedPosterior
 from sampler import gibbs, seeds
 from sampler.ising import IsingRBM, from_binary
+from sampler.low_rank import LowRankIsingRBM
 from sampler.rbm import RBM
 
 
@@ -88,10 +89,15 @@ def test_gradient_flows_through_relaxed_sweeps_only(relaxed):
 
 @pytest.mark.parametrize("relaxed", [1, 3])
 @pytest.mark.parametrize("name", ["pwl", "concrete"])
-def test_written_gradient_is_autodiff_s(relaxed, name):
+@pytest.mark.parametrize(
+    "kind, shapes",
+    [(IsingRBM, [(6, 3, 5)]), (LowRankIsingRBM, [(6, 3, 2), (6, 5, 2)])],
+    ids=["dense", "low_rank"],
+)
+def test_written_gradient_is_autodiff_s(relaxed, name, kind, shapes):
     generator = np.random.default_rng(3)
-    values = [generator.normal(size=s) for s in ((6, 3), (6, 5), (6, 3, 5))]
-    phi = IsingRBM(*(tf.constant(t, tf.float32) for t in values))
+    values = [generator.normal(size=s) for s in ((6, 3), (6, 5), *shapes)]
+    phi = kind(*(tf.constant(t, tf.float32) for t in values))
     z2 = tf.constant(generator.integers(0, 2, (6, 4, 5)), tf.float32)
     weights = [tf.constant(generator.normal(size=(6, 4, n)), tf.float32) for n in (3, 5)]
     relaxation = relaxations.make(name, 4.0).sample
