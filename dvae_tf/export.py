@@ -12,7 +12,8 @@ from dvae_tf.evaluation.likelihood import likelihood
 from dvae_tf.model import DVAE
 from dvae_tf.posteriors.posterior import Draws
 from sampler import schedules, seeds
-from sampler.rbm import RBM
+from sampler.low_rank import LowRankRBM
+from sampler.rbm import RBM, AnyRBM
 
 FORMAT = 2
 """Version of the export's layout; `ExportedModel` reads this one."""
@@ -165,7 +166,7 @@ class ExportedModel:
         rest = x[..., self._given :] if self._given < self.num_pixels else x
         return x[..., : self._given], rest
 
-    def encode(self, x: tf.Tensor) -> RBM:
+    def encode(self, x: tf.Tensor) -> AnyRBM:
         """The posteriors of inputs [B, D], where they are RBMs.
 
         Raises:
@@ -173,7 +174,8 @@ class ExportedModel:
         """
         if "encode" not in self._signatures:
             raise ExportError("this export's posterior is directed; accepted is one that is an RBM")
-        return RBM(**self._signatures["encode"](x=x))
+        parameters = self._signatures["encode"](x=x)
+        return (RBM if "w" in parameters else LowRankRBM)(**parameters)
 
     def draw(
         self, inputs: tf.Tensor, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor

@@ -21,6 +21,7 @@ MODULES = (
     "exact",
     "gibbs",
     "gibbs_kernel",
+    "low_rank",
     "parallel_tempering",
     "path",
     "pcd",

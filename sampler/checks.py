@@ -5,27 +5,29 @@ Values are checked where tensors are eager; inside a `tf.function` only the stat
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
-_FIELDS = ("b1", "b2", "w")
+from sampler.rbm import AnyRBM
 
 
-def check_rbm(rbm: tuple, name: str = "rbm") -> None:
+def check_rbm(rbm: AnyRBM, name: str = "rbm") -> None:
     """Raises ValueError unless the parameters are finite and their shapes fit one another.
 
     Args:
-      rbm: an `RBM`: fields b1 [..., n1], b2 [..., n2], w [..., n1, n2].
+      rbm: fields of the shapes that `rbm.AXES` names: of an `RBM` b1 [..., n1], b2 [..., n2],
+        w [..., n1, n2].
       name: of the argument, for the message.
     """
-    shapes = {field: tf.TensorShape(value.shape) for field, value in zip(_FIELDS, rbm, strict=True)}
-    b1, b2, w = shapes.values()
-    found = ", ".join(f"{field} {tuple(shape)}" for field, shape in shapes.items())
-    accepted = "accepted: b1 [..., n1], b2 [..., n2], w [..., n1, n2], n1 and n2 at least 1"
-    fits = b1.rank and b2.rank and w[:-1].is_compatible_with(b1)
-    if not fits or not (w[:-2] + w[-1:]).is_compatible_with(b2) or 0 in (*b1[-1:], *b2[-1:]):
-        raise ValueError(f"{name}: found {found}; {accepted}")
-    for field, value in zip(_FIELDS, rbm, strict=True):
+    values = dict(zip(rbm.AXES, rbm, strict=True))
+    shapes = {field: tf.TensorShape(value.shape) for field, value in values.items()}
+    if not _fit(shapes, rbm.AXES):
+        found = ", ".join(f"{field} {tuple(shape)}" for field, shape in shapes.items())
+        named = (f"{field} [..., {', '.join(axes)}]" for field, axes in rbm.AXES.items())
+        raise ValueError(f"{name}: found {found}; accepted: {', '.join(named)}, no axis empty")
+    for field, value in values.items():
         if not tf.is_tensor(value) or hasattr(value, "numpy"):
             bad = np.size(value) - np.isfinite(np.asarray(value)).sum()
             if bad:
@@ -33,6 +35,23 @@ def check_rbm(rbm: tuple, name: str = "rbm") -> None:
                     f"{name}: {field} {tuple(shapes[field])} has {bad} values that are "
                     f"NaN or infinite; accepted: finite numbers"
                 )
+
+
+def _fit(shapes: dict[str, tf.TensorShape], axes: dict[str, tuple[str, ...]]) -> bool:
+    """Whether all shapes agree on the batch and on each axis, and none of these is empty."""
+    by_axis: dict[str, list[tf.TensorShape]] = {}
+    for field, names in axes.items():
+        shape = shapes[field]
+        if shape.rank is None or shape.rank < len(names):
+            return False
+        batch = shape.rank - len(names)
+        by_axis.setdefault("...", []).append(shape[:batch])
+        for axis, size in zip(names, shape[batch:], strict=True):
+            if size == 0:
+                return False
+            by_axis.setdefault(axis, []).append(tf.TensorShape([size]))
+    pairs = (pair for found in by_axis.values() for pair in itertools.combinations(found, 2))
+    return all(first.is_compatible_with(second) for first, second in pairs)
 
 
 def check_count(value: int, name: str, least: int = 1) -> None:

@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from sampler import checks
-from sampler.rbm import RBM
+from sampler.rbm import AnyRBM
 
 
 def autocorrelation_time(trace: tf.Tensor) -> tf.Tensor:
@@ -82,7 +82,7 @@ class Modes(NamedTuple):
 
 
 def count_modes(
-    rbm: RBM, z2: tf.Tensor, tolerance: float = 0.05, max_iterations: int = 1000
+    rbm: AnyRBM, z2: tf.Tensor, tolerance: float = 0.05, max_iterations: int = 1000
 ) -> Modes:
     """The mean-field modes that samples lie in, and their shares; their number is len(shares).
 
@@ -121,7 +121,7 @@ def count_modes(
 
 
 @tf.function(autograph=False, reduce_retracing=True)
-def _descend(rbm: RBM, m2: tf.Tensor, max_iterations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _descend(rbm: AnyRBM, m2: tf.Tensor, max_iterations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean-field means m1 [C, n1] and m2 [C, n2] where the descent from m2 ends."""
 
     def body(i: tf.Tensor, m2: tf.Tensor, _: tf.Tensor) -> tuple:

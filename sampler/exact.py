@@ -16,7 +16,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from sampler import checks, gibbs, seeds
-from sampler.rbm import RBM
+from sampler.rbm import AnyRBM
 
 MAX_UNITS = 20
 """Most units of the smaller side."""
@@ -38,7 +38,7 @@ class Moments(NamedTuple):
     pairs: tf.Tensor
 
 
-def log_z(rbm: RBM) -> tf.Tensor:
+def log_z(rbm: AnyRBM) -> tf.Tensor:
     """log Z, float64, of the RBM's batch shape [...].
 
     Raises:
@@ -52,7 +52,7 @@ def log_z(rbm: RBM) -> tf.Tensor:
     return total
 
 
-def moments(rbm: RBM) -> Moments:
+def moments(rbm: AnyRBM) -> Moments:
     """The means of all units and of all pairs across the sides; raises as `log_z` does."""
     total = log_z(rbm)[..., None]
     rbm, swapped = _smaller_first(rbm)
@@ -72,7 +72,7 @@ def moments(rbm: RBM) -> Moments:
     return Moments(*sums)
 
 
-def log_prob(rbm: RBM, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
+def log_prob(rbm: AnyRBM, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
     """log p(z1, z2) of states [..., C, n1] and [..., C, n2]: float64, [..., C].
 
     Raises as `log_z` does.
@@ -81,7 +81,7 @@ def log_prob(rbm: RBM, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
     return -rbm.cast(tf.float64).energy(tf.cast(z1, tf.float64), tf.cast(z2, tf.float64)) - total
 
 
-def sample(rbm: RBM, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def sample(rbm: AnyRBM, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Independent samples, float32: z1 [..., num_samples, n1] and z2 [..., num_samples, n2].
 
     A state of the smaller side is found by inverting its distribution function at a number of 46
@@ -109,7 +109,7 @@ def sample(rbm: RBM, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.T
     return (z2, z1) if swapped else (z1, z2)
 
 
-def _smaller_first(rbm: RBM) -> tuple[RBM, bool]:
+def _smaller_first(rbm: AnyRBM) -> tuple[AnyRBM, bool]:
     """The RBM in float64 with its smaller side first, and whether the sides were exchanged."""
     rbm = rbm.cast(tf.float64)
     checks.check_rbm(rbm)
@@ -122,7 +122,7 @@ def _smaller_first(rbm: RBM) -> tuple[RBM, bool]:
     return (rbm.transposed(), True) if n2 < n1 else (rbm, False)
 
 
-def _chunks(rbm: RBM) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+def _chunks(rbm: AnyRBM) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
     """All states z1 [S, n1], chunk by chunk, with log of the sum over z2 of exp(-E), [..., S]."""
     n1, n2 = rbm.b1.shape[-1], rbm.b2.shape[-1]
     batch = rbm.b1.shape[:-1].num_elements() or 1

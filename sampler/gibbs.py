@@ -8,14 +8,14 @@ from typing import NamedTuple, Protocol
 import tensorflow as tf
 
 from sampler import seeds
-from sampler.rbm import RBM
+from sampler.rbm import AnyRBM
 
 SampleFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """(logits, seed) -> a sample of each unit, hard or relaxed, of the logits' shape."""
 
 
 class Conditionals(Protocol):
-    """What a sweep asks of a Boltzmann machine: an `RBM`, an `IsingRBM`."""
+    """What a sweep asks of a Boltzmann machine: an `AnyRBM`, an `AnyIsingRBM`."""
 
     def logits1(self, z2: tf.Tensor) -> tf.Tensor:
         """Logits of p(z1 = 1 | z2), [..., C, n1]."""
@@ -64,7 +64,7 @@ def sweep(
     """One sweep z1 ~ p(z1 | z2), z2 ~ p(z2 | z1) (the paper's equation 5).
 
     Args:
-      rbm: RBMs with batch dimensions [...].
+      rbm: AnyRBMs with batch dimensions [...].
       z2: states of the second side, [..., C, n2]; the first side is redrawn, so it is not needed.
       seed: int32, shape [2].
       sample_fn: how a unit is drawn from its logits.
@@ -84,7 +84,7 @@ def _hold(z: tf.Tensor, mask: tf.Tensor | None, values: tf.Tensor | None) -> tf.
 
 
 def run(
-    rbm: RBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor, clamp: Clamp = FREE
+    rbm: AnyRBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor, clamp: Clamp = FREE
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`num_sweeps` (at least 1) hard sweeps; shapes as in `sweep`.
 
@@ -104,7 +104,7 @@ def run(
 
 
 def _run(
-    rbm: RBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor, clamp: Clamp = FREE
+    rbm: AnyRBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor, clamp: Clamp = FREE
 ) -> tuple[tf.Tensor, tf.Tensor]:
     def body(i: tf.Tensor, z2: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return i + 1, sweep(rbm, z2, seeds.fold_in(seed, i), clamp=clamp)[1]
@@ -114,7 +114,7 @@ def _run(
     return sweep(rbm, z2, seeds.fold_in(seed, last), clamp=clamp)
 
 
-def initial(rbm: RBM, num_chains: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def initial(rbm: AnyRBM, num_chains: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """States z2 [..., num_chains, n2] drawn from the second side's biases alone."""
     logits = rbm.b2[..., None, :]
     shape = tf.concat([tf.shape(logits)[:-2], [num_chains], tf.shape(logits)[-1:]], 0)

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from sampler import gibbs
-from sampler.rbm import RBM
+from sampler.rbm import AnyRBM
 
 Pair = tuple[tf.Tensor, ...] | list[tf.Tensor]
 """(z1, z2), in a list or in a tuple, as it was given."""
@@ -43,7 +43,7 @@ class BlockGibbs(tfp.mcmc.TransitionKernel):
         )
     """
 
-    def __init__(self, rbm: RBM, clamp: gibbs.Clamp = gibbs.FREE):
+    def __init__(self, rbm: AnyRBM, clamp: gibbs.Clamp = gibbs.FREE):
         """Sweeps `rbm`, any batch shape, with the units of `clamp` held."""
         self._rbm, self._clamp = rbm, clamp
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from sampler import checks, gibbs, seeds
-from sampler.rbm import RBM
+from sampler.rbm import AnyRBM
 
 _LARGE = 20.0
 
@@ -24,7 +24,7 @@ class Path(NamedTuple):
       base1, base2: the base's biases, [..., n1] and [..., n2].
     """
 
-    rbm: RBM
+    rbm: AnyRBM
     base1: tf.Tensor
     base2: tf.Tensor
 
@@ -38,10 +38,6 @@ class Path(NamedTuple):
         logits = self.base1[..., None, :]
         shape = tf.concat([tf.shape(logits)[:-2], [num_chains], tf.shape(logits)[-1:]], 0)
         return gibbs.bernoulli(tf.broadcast_to(logits, shape), seed)
-
-    def rbm_at(self, beta: tf.Tensor) -> RBM:
-        """The RBM at inverse temperature `beta` (a scalar)."""
-        return self.rbm.tempered(beta, self.base1, self.base2)
 
     def logits1(self, z2: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
         """Logits of p_beta(z1 = 1 | z2), [..., C, n1]; `beta` a scalar, or [C] for each chain's."""
@@ -97,7 +93,7 @@ def _softplus_change(x: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.reduce_max(abs(change)) > _LARGE, subtracted, small)
 
 
-def from_biases(rbm: RBM) -> Path:
+def from_biases(rbm: AnyRBM) -> Path:
     """The path from the RBM's own biases: only the couplings are annealed.
 
     Short work where the biases decide, as for posteriors. Where strong biases balance strong
@@ -108,13 +104,13 @@ def from_biases(rbm: RBM) -> Path:
     return Path(rbm, rbm.b1, rbm.b2)
 
 
-def from_uniform(rbm: RBM) -> Path:
+def from_uniform(rbm: AnyRBM) -> Path:
     """The path from the uniform distribution over all states."""
     rbm = rbm.cast()
     return Path(rbm, tf.zeros_like(rbm.b1), tf.zeros_like(rbm.b2))
 
 
-def from_means(rbm: RBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.01) -> Path:
+def from_means(rbm: AnyRBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.01) -> Path:
     """The path from independent units with the given means (of samples of the RBM, or of data).
 
     Salakhutdinov and Murray (2008) fit the base to the data's means. Means are clipped to
@@ -142,7 +138,7 @@ def from_means(rbm: RBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.01)
     return Path(rbm, logit(mean1), logit(mean2))
 
 
-def from_mean_field(rbm: RBM, num_sweeps: int = 5) -> Path:
+def from_mean_field(rbm: AnyRBM, num_sweeps: int = 5) -> Path:
     """The path from the independent units that mean field fits to the RBM.
 
     Where one mode holds nearly all, as in posteriors, a few temperatures do. A distribution of

@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from sampler import gibbs
 from sampler.population import Info, Population
-from sampler.rbm import RBM
+from sampler.rbm import AnyRBM
 
 
 def update(
-    old: RBM, new: RBM, population: Population, seed: tf.Tensor, num_sweeps: int
+    old: AnyRBM, new: AnyRBM, population: Population, seed: tf.Tensor, num_sweeps: int
 ) -> tuple[Population, Info]:
     """`num_sweeps` sweeps at `new`, weights untouched; the interface of population annealing's.
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from sampler import gibbs, resampling, seeds
 from sampler.path import from_biases
-from sampler.rbm import RBM
+from sampler.rbm import AnyRBM
 from sampler.resampling import Scheme
 
 
@@ -73,7 +73,7 @@ class Resampling(NamedTuple):
     survivors: tf.Tensor
 
 
-def start(rbm: RBM, num_chains: int, seed: tf.Tensor) -> Population:
+def start(rbm: AnyRBM, num_chains: int, seed: tf.Tensor) -> Population:
     """Exact samples of the RBM's biases without its couplings, and the log Z of that."""
     path = from_biases(rbm)
     z1 = path.sample_base(num_chains, seeds.fold_in(seed, 1))
@@ -82,8 +82,8 @@ def start(rbm: RBM, num_chains: int, seed: tf.Tensor) -> Population:
 
 
 def update(
-    old: RBM,
-    new: RBM,
+    old: AnyRBM,
+    new: AnyRBM,
     population: Population,
     seed: tf.Tensor,
     num_sweeps: int,

@@ -16,6 +16,7 @@ def _undirected(config: Config, context_size: int, relaxation: Relaxation, seed:
     return UndirectedPosterior(
         *config.sides,
         config.coupling_scale,
+        config.coupling_rank,
         config.posterior_sweeps,
         config.relaxed_sweeps,
         relaxation.sample,

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from sampler import gibbs
-from sampler.ising import IsingRBM
+from sampler.ising import AnyIsingRBM
 
 
 def relaxed_sweeps(
-    phi: IsingRBM, z2: tf.Tensor, seeds: Sequence[tf.Tensor], relaxation: gibbs.SampleFn
+    phi: AnyIsingRBM, z2: tf.Tensor, seeds: Sequence[tf.Tensor], relaxation: gibbs.SampleFn
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Relaxed sweeps from hard states, differentiable in phi.
 
@@ -31,7 +31,7 @@ def relaxed_sweeps(
 
     @tf.custom_gradient
     def sweeps(*parameters: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
-        rbm = IsingRBM(*parameters)
+        rbm = type(phi)(*parameters)
         logits: list[tf.Tensor] = []
         states1: list[tf.Tensor] = []
         states2 = [z2]

@@ -146,7 +146,7 @@ class TrainStep:
         population, info = update(old, theta, population, seed, self.config.prior_sweeps)
         self.state.write(population, theta)
         return population, {
-            "prior/mean_abs_coupling": theta.mean_abs_coupling(),
+            "prior/rms_coupling": theta.rms_coupling(),
             "prior/ess": info.ess,
             "prior/resampled": info.resampled,
             "prior/survivors": info.survivors,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -81,11 +82,11 @@ def in_groups(task: Task, num_chains: int, method: Callable[[Task], Answer]) -> 
     batch = task.rbm.b1.shape[:-1]
     if not batch.rank:
         return method(task)
-    flat = RBM(*(tf.reshape(t, [-1, *t.shape[batch.rank :]]) for t in task.rbm))
+    flat = task.rbm.map(lambda t: tf.reshape(t, [-1, *t.shape[batch.rank :]]))
     count, size = batch.num_elements(), max(1, CHAINS_AT_ONCE // num_chains)
     answers = []
     for first in range(0, count, size):
-        group = RBM(*(t[first : first + size] for t in flat))
+        group = flat.map(operator.itemgetter(slice(first, first + size)))
         task.bar.set_postfix_str(f"RBMs {first} to {min(first + size, count) - 1} of {count}")
         answer = method(task._replace(rbm=group, seed=seeds.fold_in(task.seed, first)))
         answers.append(_numbered(answer, first, size < count))

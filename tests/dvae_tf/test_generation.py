@@ -30,7 +30,7 @@ class Transparent:
 
     def draw(self, inputs: tf.Tensor, num_samples: int, betas: tf.Tensor, seed: tf.Tensor):
         del inputs
-        posterior = UndirectedPosterior(UNITS, UNITS, 1.0, 1, 1, gibbs.bernoulli, 0)
+        posterior = UndirectedPosterior(UNITS, UNITS, 1.0, 0, 1, 1, gibbs.bernoulli, 0)
         return posterior.draw(from_binary(RBM(*self._posteriors)), num_samples, betas, seed)
 
     def decode(self, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:

@@ -42,7 +42,7 @@ def test_conditionals_and_energies_are_the_binary_ones():
     difference = spins.energy(z1, z2) - binary.energy(z1, z2)
     constant = np.repeat(difference[:, :1], CHAINS, 1)
     np.testing.assert_allclose(difference, constant, atol=1e-4)
-    np.testing.assert_allclose(spins.mean_abs_coupling(), binary.mean_abs_coupling(), rtol=1e-6)
+    np.testing.assert_allclose(spins.rms_coupling(), binary.rms_coupling(), rtol=1e-6)
 
 
 def test_from_binary_is_the_inverse():

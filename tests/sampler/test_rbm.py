@@ -120,18 +120,6 @@ def test_energy_change_keeps_a_small_change_of_large_energies():
     np.testing.assert_allclose(change, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
-def test_tempered(case, beta):
-    batch, params, _, _ = case
-    base1, base2, _ = oracles.parameters(np.random.default_rng(4), N1, N2, 1.0, batch)
-    tempered = rbm_of(params).tempered(tf.constant(beta), base1, base2)
-    b1, b2, w = params
-    expected = (1 - beta) * base1 + beta * b1, (1 - beta) * base2 + beta * b2, beta * w
-    for value, truth in zip(tempered, expected, strict=True):
-        assert value.shape == truth.shape
-        np.testing.assert_allclose(value, truth, RTOL, ATOL)
-
-
 def test_copies(case):
     batch, params, z1, z2 = case
     rbm = rbm_of(params)
@@ -142,9 +130,10 @@ def test_copies(case):
     np.testing.assert_allclose(copies.energy(*states)[5], rbm.energy(z1, z2), RTOL, ATOL)
 
 
-def test_mean_abs_coupling(case):
+def test_rms_coupling(case):
     _, params, _, _ = case
-    np.testing.assert_allclose(rbm_of(params).mean_abs_coupling(), abs(params[2]).mean(), RTOL)
+    truth = np.sqrt(np.mean(params[2].astype(np.float64) ** 2))
+    np.testing.assert_allclose(rbm_of(params).rms_coupling(), truth, RTOL)
 
 
 def test_mean_energy_is_the_weighted_mean_of_energies():

@@ -43,7 +43,7 @@ class Replicas:
         self.parameters = [tf.Variable(t) for t in ising.from_binary(binary)]
         self.relaxation = relaxations.make(relaxation, sharpness)
         self.posterior = undirected.UndirectedPosterior(
-            UNITS, UNITS, 1.0, 40, 1, self.relaxation.sample, 0
+            UNITS, UNITS, 1.0, 0, 40, 1, self.relaxation.sample, 0
         )
         self.prior = RBMPrior(UNITS, UNITS)
         self.prior.assign(RBM(*(tf.constant(t, tf.float32) for t in theta)))

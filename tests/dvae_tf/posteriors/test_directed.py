@@ -99,7 +99,7 @@ def test_log_prob_in_training_is_the_enumerated_one_at_hard_states(num_layers, c
 def test_one_group_is_an_rbm_without_couplings(context):
     directed = make(1)
     relaxation = relaxations.make("pwl", 4.0)
-    undirected = UndirectedPosterior(SIDE, SIDE, 0.0, 1, 1, relaxation.sample, seed=0)
+    undirected = UndirectedPosterior(SIDE, SIDE, 0.0, 0, 1, 1, relaxation.sample, seed=0)
     phi = undirected(context)
     undirected.fields.bias.assign(directed.networks[0].layers[-1].bias)
     np.testing.assert_array_equal(

@@ -10,13 +10,13 @@ from dvae_tf.posteriors.backpropagation import relaxed_sweeps
 from dvae_tf.posteriors.undirected import UndirectedPosterior
 from sampler import gibbs, seeds
 from sampler.ising import IsingRBM, from_binary
+from sampler.low_rank import LowRankIsingRBM
 from sampler.rbm import RBM
 
 
-def make(n1=3, n2=5, coupling_scale=1.5, sweeps=1, relaxed=1, name="pwl") -> UndirectedPosterior:
-    return UndirectedPosterior(
-        n1, n2, coupling_scale, sweeps, relaxed, relaxations.make(name, 4.0).sample, seed=0
-    )
+def make(coupling_scale=1.5, sweeps=1, relaxed=1, name="pwl", rank=0) -> UndirectedPosterior:
+    relaxation = relaxations.make(name, 4.0).sample
+    return UndirectedPosterior(3, 5, coupling_scale, rank, sweeps, relaxed, relaxation, seed=0)
 
 
 @pytest.fixture
@@ -25,13 +25,13 @@ def context() -> tf.Tensor:
 
 
 def test_head_speaks_of_spins(context):
-    # J = 1.5 BN(c A) / sqrt(n1), f = c B + b; W = 4J, b1 = 2 (f1 - J 1), b2 = 2 (f2 - J'1)
+    # J = 1.5 BN(c A) / sqrt(n), f = c B + b; W = 4J, b1 = 2 (f1 - J 1), b2 = 2 (f2 - J'1)
     posterior = make()
     phi = [t.numpy() for t in posterior(context, training=True).binary()]
     raw = context.numpy().astype(np.float64) @ posterior.couplings.kernel.numpy()
     gamma = posterior.batch_norm.gamma.numpy()
     normalised = gamma * (raw - raw.mean(0)) / np.sqrt(raw.var(0) + 1e-2)
-    j = 1.5 * normalised.reshape(-1, 3, 5) / np.sqrt(3)
+    j = 1.5 * normalised.reshape(-1, 3, 5) / np.sqrt(np.sqrt(3 * 5))
     f = context.numpy() @ posterior.fields.kernel.numpy() + posterior.fields.bias.numpy()
     expected = [2 * (f[:, :3] - j.sum(2)), 2 * (f[:, 3:] - j.sum(1)), 4 * j]
     for value, truth in zip(phi, expected, strict=True):
@@ -88,10 +88,15 @@ def test_gradient_flows_through_relaxed_sweeps_only(relaxed):
 
 @pytest.mark.parametrize("relaxed", [1, 3])
 @pytest.mark.parametrize("name", ["pwl", "concrete"])
-def test_written_gradient_is_autodiff_s(relaxed, name):
+@pytest.mark.parametrize(
+    "kind, shapes",
+    [(IsingRBM, [(6, 3, 5)]), (LowRankIsingRBM, [(6, 3, 2), (6, 5, 2)])],
+    ids=["dense", "low_rank"],
+)
+def test_written_gradient_is_autodiff_s(relaxed, name, kind, shapes):
     generator = np.random.default_rng(3)
-    values = [generator.normal(size=s) for s in ((6, 3), (6, 5), (6, 3, 5))]
-    phi = IsingRBM(*(tf.constant(t, tf.float32) for t in values))
+    values = [generator.normal(size=s) for s in ((6, 3), (6, 5), *shapes)]
+    phi = kind(*(tf.constant(t, tf.float32) for t in values))
     z2 = tf.constant(generator.integers(0, 2, (6, 4, 5)), tf.float32)
     weights = [tf.constant(generator.normal(size=(6, 4, n)), tf.float32) for n in (3, 5)]
     relaxation = relaxations.make(name, 4.0).sample
@@ -115,3 +120,23 @@ def test_written_gradient_is_autodiff_s(relaxed, name):
     for written, autodiff in zip(*gradients, strict=True):
         assert abs(autodiff.numpy()).max() > 0.1
         np.testing.assert_allclose(written, autodiff, rtol=1e-4, atol=1e-4)
+
+
+def test_low_rank_head_speaks_of_spins(context):
+    # J = 1.5 U V' / sqrt(n r), U and V through one batch norm
+    posterior = make(rank=2)
+    phi = posterior(context, training=True)
+    raw = context.numpy().astype(np.float64) @ posterior.couplings.kernel.numpy()
+    gamma = posterior.batch_norm.gamma.numpy()
+    normalised = gamma * (raw - raw.mean(0)) / np.sqrt(raw.var(0) + 1e-2)
+    factors = normalised.reshape(-1, 8, 2)
+    products = factors[:, :3] @ factors[:, 3:].swapaxes(1, 2)
+    j = 1.5 * products / np.sqrt(np.sqrt(3 * 5) * 2)
+    np.testing.assert_allclose(phi.u @ phi.v.numpy().swapaxes(1, 2), j, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_couplings_start_at_a_tenth_of_their_scale(rank, context):
+    # 1.5 / sqrt(n r) x 0.1 x the spread of a sum of r products of two standard normals, sqrt(r)
+    rms = float(make(rank=rank)(context, training=True).rms_coupling())
+    np.testing.assert_allclose(rms, 4 * 0.15 / np.sqrt(np.sqrt(15)), rtol=0.3)

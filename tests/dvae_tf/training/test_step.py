@@ -32,7 +32,7 @@ def test_likelihood_improves(whole_run):
 def test_info_is_finite_and_details_come_when_wanted(whole_run):
     assert all(np.all(np.isfinite(v)) for info in whole_run.infos for v in info.values())
     assert whole_run.infos[0]["logits"].shape == (BATCH, 64)
-    for name in ("train/gradient_norm", "posterior/mean_abs_coupling"):
+    for name in ("train/gradient_norm", "posterior/rms_coupling"):
         wanted = [i for i, info in enumerate(whole_run.infos, 1) if info[name] > 0]
         assert wanted == [1, 100]
 
