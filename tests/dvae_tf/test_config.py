@@ -41,6 +41,9 @@ def test_defaults_are_the_paper_s():
         ("omniglot", None, 3),
         ("omniglot", "pwl_stop_slope", 3),
         ("omniglot", "concrete", 10),
+        ("binarized_mnist", "power", 30),
+        ("omniglot", "power", 30),
+        ("omniglot", "uniform_exponential", 15),
         ("mine/omniglot.npz", None, 4),
     ],
 )
