@@ -1,7 +1,8 @@
 """Continuous relaxations of binary units, by name.
 
-To add one that is a function (logits, rho, sharpness) -> zeta, rho being uniform in (0, 1): a file
-with the function, and an entry in `PLUGGED_IN`.
+To add one that is plugged into the discrete formulas, a function (logits, rho, sharpness) -> zeta
+with rho uniform in (0, 1): a file with the function, and an entry in `PLUGGED_IN`. To add one that
+smooths z into a density r(zeta | z): an entry in `smoothings.SMOOTHINGS`.
 """
 
 from __future__ import annotations
@@ -12,16 +13,22 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from dvae_tf.relaxations import overlapping
 from dvae_tf.relaxations.concrete import concrete
 from dvae_tf.relaxations.piecewise_linear import piecewise_linear
+from dvae_tf.relaxations.smoothings import SMOOTHINGS
 from sampler import gibbs, seeds
-from sampler.rbm import RBM
+from sampler.rbm import AnyRBM
 
 PLUGGED_IN: dict[str, Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]] = {
     "pwl": piecewise_linear,
     "concrete": concrete,
     "pwl_stop_slope": partial(piecewise_linear, stop_slope=True),
 }
+
+
+RELAXATIONS = (*PLUGGED_IN, *SMOOTHINGS)
+"""All names."""
 
 
 class Relaxation(NamedTuple):
@@ -36,11 +43,15 @@ class Relaxation(NamedTuple):
 
     sample: gibbs.SampleFn
     log_prob: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    log_prior: Callable[[RBM, tf.Tensor, tf.Tensor], tf.Tensor]
+    log_prior: Callable[[AnyRBM, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def make(name: str, sharpness: float) -> Relaxation:
     """The named relaxation with its sharpness."""
+    if name in SMOOTHINGS:
+        smoothing = SMOOTHINGS[name](sharpness)
+        functions = overlapping.sample, overlapping.log_prob, overlapping.log_prior
+        return Relaxation(*(partial(function, smoothing) for function in functions))
     relax = PLUGGED_IN[name]
 
     def sample(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -54,6 +65,6 @@ def discrete_log_prob(logits: tf.Tensor, zeta: tf.Tensor) -> tf.Tensor:
     return zeta * logits - tf.nn.softplus(logits)
 
 
-def discrete_log_prior(theta: RBM, zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
+def discrete_log_prior(theta: AnyRBM, zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
     """-E_theta(zeta): the discrete formula at zeta."""
     return -theta.energy(zeta1, zeta2)

@@ -41,11 +41,14 @@ def test_defaults_are_the_paper_s():
         ("omniglot", None, 3),
         ("omniglot", "pwl_stop_slope", 3),
         ("omniglot", "concrete", 10),
+        ("binarized_mnist", "power", 30),
+        ("omniglot", "power", 30),
+        ("omniglot", "uniform_exponential", 15),
         ("mine/omniglot.npz", None, 4),
     ],
 )
 def test_sharpness_follows_dataset_and_relaxation(dataset, relaxation, sharpness):
-    assert resolve(dataset, relaxation=relaxation).sharpness == sharpness
+    assert resolve(dataset, relaxation=relaxation, posterior="directed").sharpness == sharpness
 
 
 def test_what_is_given_comes_before_defaults():
@@ -82,6 +85,11 @@ INVALID = [
     ("num_temperatures", 1),
     ("prior_temperatures", 1),
     ("checkpoint_every", 0),
+    ("num_layers", 0),
+    ("num_samples", 0),
+    ("num_latents_1", -1),
+    ("num_latents_1", 64),
+    ("coupling_rank", -1),
 ]
 
 
@@ -97,13 +105,35 @@ def test_invalid_value_names_the_flag(name, value):
 def test_every_number_is_checked():
     checked = {name for name, _ in INVALID}
     numbers = {f.name for f in dataclasses.fields(Config) if isinstance(f.default, int | float)}
-    assert numbers == checked
+    assert numbers - {"shared_context"} == checked
 
 
-@pytest.mark.parametrize("name", ["posterior", "relaxation", "prior_sampler"])
+@pytest.mark.parametrize("name", ["task", "posterior", "relaxation", "iw_gradient", "prior_sampler"])
 def test_unknown_name_is_a_config_error(name):
     with pytest.raises(ConfigError, match=f"--{name}: found nonsense"):
         resolve("digits", **{name: "nonsense"})
+
+
+def test_sides():
+    assert resolve("digits").sides == (32, 32)
+    assert resolve("digits", num_latents=7, num_latents_1=3).sides == (3, 4)
+
+
+def test_groups_cut_the_latents_evenly():
+    assert resolve("digits", posterior="directed", num_layers=64).num_layers == 64
+    with pytest.raises(ConfigError, match="--num_layers: found 5, accepted is a divisor of the 64"):
+        resolve("digits", posterior="directed", num_layers=5)
+
+
+def test_sweeps_take_relaxations_without_a_density():
+    with pytest.raises(ConfigError, match="--relaxation: found power, accepted is pwl, concrete"):
+        resolve("digits", relaxation="power")
+
+
+def test_structured_prediction_has_the_paper_s_settings():
+    config = resolve("binarized_mnist", task="structured_prediction")
+    assert (config.learning_rate, config.hidden_units) == (3e-4, (200,))
+    assert resolve("binarized_mnist").hidden_units == (200, 200)
 
 
 def test_limits_are_accepted():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dvae_tf import relaxations
+from dvae_tf import config, relaxations
 from dvae_tf.relaxations.concrete import concrete
 from dvae_tf.relaxations.piecewise_linear import piecewise_linear
 from sampler import seeds
@@ -35,6 +35,14 @@ def slow_concrete(logit: float, rho: float, sharpness: float) -> float:
 
 SLOW = {"pwl": slow_piecewise_linear, "pwl_stop_slope": slow_piecewise_linear}
 SLOW["concrete"] = slow_concrete
+
+
+def test_every_relaxation_can_be_chosen_and_has_a_sharpness():
+    assert set(config.CHOICES["relaxation"]) == set(relaxations.RELAXATIONS)
+    for dataset in ("digits", "omniglot"):
+        for name in relaxations.RELAXATIONS:
+            resolved = config.resolve(dataset, relaxation=name, posterior="directed")
+            relaxations.make(name, resolved.sharpness)
 
 
 @pytest.mark.parametrize("sharpness", [2.0, 4.0, 10.0])
