@@ -108,7 +108,9 @@ def test_every_number_is_checked():
     assert numbers - {"shared_context"} == checked
 
 
-@pytest.mark.parametrize("name", ["task", "posterior", "relaxation", "iw_gradient", "prior_sampler"])
+@pytest.mark.parametrize(
+    "name", ["task", "posterior", "relaxation", "iw_gradient", "prior_sampler"]
+)
 def test_unknown_name_is_a_config_error(name):
     with pytest.raises(ConfigError, match=f"--{name}: found nonsense"):
         resolve("digits", **{name: "nonsense"})

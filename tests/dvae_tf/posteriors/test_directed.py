@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import directed_oracle
 import numpy as np
 import oracles
 import pytest
@@ -36,35 +37,6 @@ def context() -> tf.Tensor:
     return tf.constant(np.random.default_rng(0).normal(size=(4, FEATURES)), tf.float32)
 
 
-def enumerated(posterior: DirectedPosterior, context: np.ndarray) -> np.ndarray:
-    """log q(z | context) of the 64 states, [B, 64], in NumPy from the networks' own weights."""
-    groups = np.split(STATES, len(posterior.networks), -1)
-    total = np.zeros((len(context), len(STATES)))
-    for i, network in enumerate(posterior.networks):
-        before = np.concatenate([STATES[:, :0], *groups[:i]], -1)
-        for row, c in enumerate(np.asarray(context, np.float64)):
-            inputs = np.concatenate([np.tile(c, (len(STATES), 1)), before], -1)
-            logits = 2 * forward(network, inputs)
-            terms = groups[i] * logits - np.logaddexp(0, logits)
-            total[row] += terms.sum(-1)
-    return total
-
-
-def forward(network, inputs: np.ndarray) -> np.ndarray:
-    """Dense layers, batch norm by the moving statistics, tanh."""
-    for layer in network.layers:
-        kind = type(layer).__name__
-        weights = {w.name: w.numpy().astype(np.float64) for w in layer.weights}
-        if kind == "Dense":
-            inputs = inputs @ weights["kernel"] + weights.get("bias", 0)
-        elif kind == "BatchNorm":
-            scale = weights["gamma"] / np.sqrt(weights["moving_variance"] + 1e-2)
-            inputs = (inputs - weights["moving_mean"]) * scale + weights["beta"]
-        else:
-            inputs = np.tanh(inputs)
-    return inputs
-
-
 CASES = list(itertools.product([1, 2, 3], [(), (7, 4)]))
 
 
@@ -73,7 +45,7 @@ def test_draws_follow_the_enumerated_distribution(num_layers, hidden, context):
     posterior, count = make(num_layers, hidden), 20_000
     draws = posterior.draw(posterior(context), count, BETAS, seeds.make_seed(0))
     assert draws.z1.shape == draws.z2.shape == (4, count, SIDE)
-    exact = enumerated(posterior, context.numpy())
+    exact = directed_oracle.log_prob(posterior.networks, context.numpy())
     np.testing.assert_allclose(np.exp(exact).sum(1), 1)
     rows = oracles.index(np.concatenate([draws.z1, draws.z2], -1))
     np.testing.assert_allclose(draws.log_prob, np.take_along_axis(exact, rows, 1), atol=1e-4)
@@ -93,7 +65,9 @@ def test_log_prob_in_training_is_the_enumerated_one_at_hard_states(num_layers, c
     posterior = make(num_layers)
     z = tf.constant(np.tile(STATES[None], (4, 1, 1)), tf.float32)
     log_prob = posterior.log_prob(posterior(context), *tf.split(z, 2, -1))
-    np.testing.assert_allclose(log_prob, enumerated(posterior, context.numpy()), atol=1e-5)
+    np.testing.assert_allclose(
+        log_prob, directed_oracle.log_prob(posterior.networks, context.numpy()), atol=1e-5
+    )
 
 
 def test_one_group_is_an_rbm_without_couplings(context):
