@@ -1,4 +1,4 @@
-"""What the two command lines share: a quiet start, and errors in one line.
+"""What the command lines share: a quiet start, and errors in one line.
 
 Imports TensorFlow only after the environment that it reads at its start is set.
 """
@@ -11,6 +11,12 @@ import sys
 from collections.abc import Callable
 
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
+_ERRORS = (
+    ("dvae_tf.config", "ConfigError"),
+    ("dvae_tf.data", "DataError"),
+    ("dvae_tf.export", "ExportError"),
+    ("dvae_tf.training.loop", "TrainingError"),
+)
 
 
 def prepare() -> None:
@@ -38,18 +44,30 @@ def run(main: Callable[[list[str]], None]) -> None:
     from absl import app
 
     from dvae_tf.config import ConfigError
-    from dvae_tf.data import DataError
-    from dvae_tf.export import ExportError
-    from dvae_tf.training.loop import TrainingError
 
     def guarded(argv: list[str]) -> None:
         try:
             if len(argv) > 1:
                 raise ConfigError(f"found the argument {argv[1]!r}; accepted are flags (--help)")
             main(argv)
-        except (ConfigError, DataError, ExportError, TrainingError, OSError) as error:
-            sys.exit(f"{os.path.basename(sys.argv[0])}: {error}")
         except KeyboardInterrupt:
             sys.exit(130)
+        except _known_errors() as error:  # evaluated only when there is one
+            sys.exit(f"{_program()}: {error}")
 
     app.run(guarded)
+
+
+def _known_errors() -> tuple[type[Exception], ...]:
+    """Errors that one line explains, of the modules loaded: no other can have raised one.
+
+    To import the others for their names alone would bring TensorFlow into programs without it.
+    """
+    loaded = ((sys.modules.get(module), name) for module, name in _ERRORS)
+    return (OSError, *(getattr(module, name) for module, name in loaded if module))
+
+
+def _program() -> str:
+    """The program's name: its file's, or its package's under `python -m`."""
+    folder, name = os.path.split(sys.argv[0])
+    return os.path.basename(folder) if name == "__main__.py" else name
