@@ -1,0 +1,97 @@
+"""A run in a process of its own: its memory is freed when it ends, and its crash ends it alone."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dvae_tf.config import FIELDS, Config
+
+PROJECT = Path(__file__).resolve().parents[2]
+"""The folder that has run_dvae.py beside this package."""
+
+
+class RunError(RuntimeError):
+    """A run did not finish; one clear line."""
+
+
+def run_in_process(config: Config, log_dir: Path, data_dir: Path) -> dict[str, Any]:
+    """Trains and evaluates by run_dvae.py; what is in `log_dir` already is gone on from.
+
+    Progress bars and errors of the run go to standard error. Ctrl-C is passed on to it, and waited
+    for: it saves a checkpoint. A second Ctrl-C kills it.
+
+    Returns:
+      The run's metrics.
+
+    Raises:
+      RunError: the run failed, or another process is at it.
+      KeyboardInterrupt: after the run has ended.
+    """
+    with _claimed(log_dir) as lock:
+        # A session of its own keeps the terminal's Ctrl-C from reaching the run twice. The run
+        # holds the lock too, in case it outlives this process.
+        process = subprocess.Popen(
+            command(config, log_dir, data_dir),
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=(lock,),
+        )
+        status = _wait(process)
+    metrics = log_dir / "metrics.json"
+    if status == 0 and metrics.exists():
+        found: dict[str, Any] = json.loads(metrics.read_text())
+        return found
+    raise RunError(_reason(status))
+
+
+def command(config: Config, log_dir: Path, data_dir: Path) -> list[str]:
+    """The command line of a run: every setting is given, so that no default comes in between."""
+    settings = [f"--{name}={getattr(config, name)}" for name in FIELDS]
+    folders = [f"--log_dir={log_dir}", f"--data_dir={data_dir}"]
+    return [sys.executable, str(PROJECT / "run_dvae.py"), *settings, *folders]
+
+
+@contextlib.contextmanager
+def _claimed(log_dir: Path) -> Iterator[int]:
+    """The descriptor of a lock on the folder; RunError if another process holds it."""
+    log_dir.mkdir(parents=True, exist_ok=True)
+    lock = os.open(log_dir / "lock", os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield lock
+    except BlockingIOError:
+        raise RunError("another process is at it") from None
+    finally:
+        os.close(lock)
+
+
+def _wait(process: subprocess.Popen) -> int:
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.kill()
+            process.wait()
+        raise
+
+
+def _reason(status: int) -> str:
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"ended by {name}{hint}"
+    if status == 0:
+        return "it ended without metrics.json"
+    return f"exit status {status}, for the reason above"

@@ -1,0 +1,187 @@
+"""A table's runs: what is asked for, as configurations with the names of their folders."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dvae_tf.config import FIELDS, Config, ConfigError, resolve
+from dvae_tf.paper.layout import Layout, layout
+from dvae_tf.paper.tables import UNDIRECTED, Cell
+
+DATASETS = {"mnist": "binarized_mnist"}
+"""The program's names of the datasets that the tables call otherwise."""
+
+POSTERIORS = {
+    "dvae#": {"posterior": "directed", "relaxation": "power"},
+    "concrete": {"posterior": "directed", "relaxation": "concrete"},
+    "pwl": {"posterior": "directed", "relaxation": "pwl"},
+    UNDIRECTED: {"posterior": "undirected", "relaxation": "pwl"},
+}
+"""What a method is to the program."""
+
+SET_BY_GRID = (
+    "task",
+    "dataset",
+    "posterior",
+    "relaxation",
+    "num_latents",
+    "num_layers",
+    "shared_context",
+    "num_samples",
+    "seed",
+)
+
+_BOOLEANS = {"true": True, "false": False}
+
+
+class Run(NamedTuple):
+    """A run of the grid: what it is of, its folder's name, and everything that decides it."""
+
+    cell: Cell
+    seed: int
+    name: str
+    config: Config
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """What of a table is to be run; empty means all of the paper's.
+
+    Attributes:
+      table: 1, 2, 3 or 4.
+      rows: names as `row_name` gives them, or methods, for all of their L.
+      data, sizes, samples: as in `Cell`; samples are K, for Tables 2 and 3.
+      seeds: of the runs of each cell.
+      settings: fields of the configuration, other than the grid's own; None means not given.
+    """
+
+    table: int
+    rows: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
+    samples: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def layout(self) -> Layout:
+        """The table, with what is selected beyond the paper's."""
+        return layout(self.table, self.data, self.sizes, self.samples)
+
+    def runs(self) -> list[Run]:
+        """The runs, those of a seed after those of the one before it.
+
+        Raises:
+          ConfigError: a name or a setting that there is not.
+        """
+        self._check_rows()
+        cells = [cell for cell in self.layout().cells() if self._selects(cell)]
+        if not cells or not self.seeds:
+            raise ConfigError(f"--table={self.table}: the flags given leave no run of it")
+        runs = [make_run(cell, seed, self.settings) for seed in self.seeds for cell in cells]
+        return list({run.name: run for run in runs}.values())
+
+    def _selects(self, cell: Cell) -> bool:
+        def asked(value: object, given: tuple) -> bool:
+            return not given or value in given
+
+        row = not self.rows or row_name(cell) in self.rows or cell.method in self.rows
+        samples = self.samples if self.table in (2, 3) else ()
+        return (
+            row
+            and asked(cell.data, self.data)
+            and asked(cell.size, self.sizes)
+            and asked(cell.num_samples, samples)
+        )
+
+    def _check_rows(self) -> None:
+        cells = self.layout().cells()
+        accepted = sorted({row_name(c) for c in cells} | {c.method for c in cells})
+        unknown = [row for row in self.rows if row not in accepted]
+        if unknown:
+            raise ConfigError(f"--rows: found {unknown[0]}, accepted is {', '.join(accepted)}")
+        if self.samples and self.table not in (2, 3):
+            raise ConfigError(
+                f"--k: found {self.samples[0]} with --table={self.table}, accepted is none: "
+                "its bound has one sample"
+            )
+
+
+def make_run(cell: Cell, seed: int, settings: Mapping[str, Any]) -> Run:
+    """The run of a cell with a seed; ConfigError for a setting that is not accepted."""
+    cell = canonical(cell)
+    config = resolve(
+        DATASETS.get(cell.data, cell.data),
+        task=cell.task,
+        **POSTERIORS[cell.method],
+        num_latents=2 * cell.size,
+        num_layers=cell.num_layers,
+        shared_context=cell.shared_context,
+        num_samples=cell.num_samples,
+        seed=seed,
+        **settings,
+    )
+    return Run(cell, seed, f"{stem(cell)}_seed{seed}", config)
+
+
+def canonical(cell: Cell) -> Cell:
+    """One cell for models that are the same.
+
+    With one group there is nothing to share a context with: "in the L = 1 case, both structures are
+    identical" (the paper's Appendix B).
+    """
+    return cell._replace(shared_context=True) if cell.num_layers == 1 else cell
+
+
+def row_name(cell: Cell) -> str:
+    """A model's name on the command line: dvae## or, for example, pwl_l2."""
+    return cell.method if cell.method == UNDIRECTED else f"{cell.method}_l{cell.num_layers}"
+
+
+def stem(cell: Cell) -> str:
+    """The name of a cell's folders up to the seed, such as mnist_100_pwl_l2_k1."""
+    cell = canonical(cell)
+    named = {UNDIRECTED: "undirected", "dvae#": "power"}
+    parts = [Path(cell.data).stem, str(cell.size), named.get(cell.method, cell.method)]
+    if cell.method != UNDIRECTED:
+        parts.append(f"l{cell.num_layers}")
+    parts.append(f"k{cell.num_samples}")
+    if not cell.shared_context:
+        parts.append("separate")
+    if cell.task != "vae":
+        parts.append("structured")
+    return "_".join(parts)
+
+
+def integers(flag: str, texts: list[str]) -> tuple[int, ...]:
+    """Numbers from a flag's texts; ConfigError for anything else, or a negative one."""
+    for text in texts:
+        if not text.isdecimal():
+            raise ConfigError(f"--{flag}: found {text}, accepted are whole numbers, as in 1,2,3")
+    return tuple(map(int, texts))
+
+
+def parse_settings(texts: list[str]) -> dict[str, Any]:
+    """Fields of the configuration from texts "name=value".
+
+    Raises:
+      ConfigError: no such field, one that the grid sets, or a value of another type.
+    """
+    types: dict[str, Any] = {name: type(getattr(Config(), name)) for name in FIELDS}
+    accepted = [name for name in FIELDS if name not in SET_BY_GRID]
+    settings: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name not in accepted:
+            raise ConfigError(
+                f"--set: found {text}, accepted is name=value with a name of {', '.join(accepted)}"
+            )
+        try:
+            settings[name] = _BOOLEANS[value.lower()] if types[name] is bool else types[name](value)
+        except (ValueError, KeyError):
+            raise ConfigError(
+                f"--set: found {text}, accepted is a value of type {types[name].__name__}"
+            ) from None
+    return settings

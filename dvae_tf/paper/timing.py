@@ -1,0 +1,137 @@
+"""How long runs will take: by finished runs like them, or by figures named in the benchmarks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from dvae_tf.config import Config, ConfigError
+
+STEP_COSTS = (
+    "task",
+    "posterior",
+    "relaxation",
+    "num_latents",
+    "hidden_units",
+    "num_layers",
+    "shared_context",
+    "num_samples",
+    "iw_gradient",
+    "coupling_rank",
+    "posterior_sweeps",
+    "relaxed_sweeps",
+    "prior_sampler",
+    "prior_chains",
+    "prior_sweeps",
+    "batch_size",
+)
+"""Fields that decide what a step costs."""
+
+IMAGES = {"binarized_mnist": (10_000, 10_000), "omniglot": (1345, 8070), "digits": (300, 300)}
+"""Validation and test images of the datasets; others are taken to be as large as MNIST."""
+
+
+class Cost(NamedTuple):
+    """Seconds of a training step, and of an importance sample of one image in evaluation.
+
+    The latter contains its share of the prior's log Z; None where it is not known.
+    """
+
+    step: float
+    sample: float | None
+
+
+class Reference(NamedTuple):
+    """Milliseconds of a step of DVAE## with 5 prior sweeps, and of each further sweep."""
+
+    step: float
+    sweep: float
+    sample: float | None
+
+
+REFERENCES = {200: Reference(23.0, 0.75, 0.079), 400: Reference(103.3, 1.88, None)}
+"""By latents: medians of benchmarks/README.md (steps; sweeps of 1000 chains), two cores; and of the
+README's 20,000-step run, 794 s for 1000 samples of 10,000 images, in milliseconds a sample."""
+
+
+class Expected(NamedTuple):
+    """Expected seconds of a run, None if nothing is known, and where that is from."""
+
+    seconds: float | None
+    source: str
+
+
+def estimator(output_dir: Path) -> Callable[[Config], Expected]:
+    """What to expect of a configuration, given the finished runs in `output_dir`."""
+    measured = measure(output_dir)
+
+    def expect(config: Config) -> Expected:
+        if costs := measured.get(cost_class(config)):
+            samples = [cost.sample for cost in costs if cost.sample is not None]
+            cost = Cost(median(c.step for c in costs), median(samples) if samples else None)
+            return _expected(config, cost, f"measured: {len(costs)} finished like it")
+        if cost_class(config) == cost_class(_referred(config)):
+            step, sweep, sample = REFERENCES[config.num_latents]
+            ms = step + sweep * (config.prior_sweeps - 5)
+            cost = Cost(ms / 1000, sample / 1000 if sample else None)
+            return _expected(config, cost, f"reference: {ms:.0f} ms a step by benchmarks/README.md")
+        return Expected(None, "nothing measured yet")
+
+    return expect
+
+
+def measure(output_dir: Path) -> dict[tuple, list[Cost]]:
+    """Costs of the finished runs, by `cost_class`; folders of anything else are passed over."""
+    measured = defaultdict(list)
+    for path in sorted(output_dir.glob("*/metrics.json")):
+        try:
+            config = Config.from_json(path.with_name("config.json"))
+            metrics = json.loads(path.read_text())
+            step = metrics["seconds"] / metrics["steps"]
+        except (ConfigError, OSError, ValueError, KeyError):
+            continue
+        sample = None
+        if "evaluation_seconds" in metrics:
+            samples = metrics["num_images"] * metrics["num_samples"]
+            sample = metrics["evaluation_seconds"] / samples
+        measured[cost_class(config)].append(Cost(step, sample))
+    return dict(measured)
+
+
+def cost_class(config: Config) -> tuple:
+    """Equal for configurations whose steps cost the same."""
+    return tuple(getattr(config, name) for name in STEP_COSTS)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as text of two units at most."""
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{hours // 24} d {hours % 24:02d} h"
+
+
+def _referred(config: Config) -> Config:
+    """The configuration nearest to `config` that a reference is of."""
+    size = config.num_latents if config.num_latents in REFERENCES else next(iter(REFERENCES))
+    return dataclasses.replace(Config(), num_latents=size, prior_sweeps=config.prior_sweeps)
+
+
+def _expected(config: Config, cost: Cost, source: str) -> Expected:
+    training = config.num_steps * cost.step
+    if cost.sample is None:
+        return Expected(training, f"{source}; training alone")
+    num_valid, num_test = IMAGES.get(config.dataset, IMAGES["binarized_mnist"])
+    validations = -(-config.num_steps // config.eval_every)
+    samples = validations * num_valid * min(config.valid_samples, config.eval_samples)
+    samples += num_test * config.eval_samples
+    return Expected(training + samples * cost.sample, source)
