@@ -97,7 +97,8 @@ def _page(selection: Selection, output_dir: Path, data_dir: Path) -> tuple[str, 
     results = gather(selection.layout(), selection.settings, output_dir)
     different = incomparable(data_dir, results.finished)
     config = selection.runs()[0].config
-    return markdown.page(selection.layout(), results, config, different), results, different
+    layout, settings = selection.layout(), selection.settings
+    return markdown.page(layout, results, config, settings, different), results, different
 
 
 def _report(selection: Selection, output_dir: Path, data_dir: Path, name: str) -> None:

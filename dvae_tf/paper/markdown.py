@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dvae_tf.config import Config
 from dvae_tf.paper.layout import METHODS, TITLES, Column, Layout, paper_value
@@ -13,18 +14,26 @@ from dvae_tf.paper.timing import duration
 
 DATA_TITLES = {"mnist": "MNIST", "omniglot": "OMNIGLOT"}
 NOTHING = "—"
+_HEADED = ("num_steps", "prior_sweeps", "eval_samples")
 
 
-def page(table: Layout, results: Results, config: Config, incomparable: set[str]) -> str:
+def page(
+    table: Layout,
+    results: Results,
+    config: Config,
+    settings: Mapping[str, Any],
+    incomparable: set[str],
+) -> str:
     """The whole page: what was run, a block for each size, and how far DVAE## is ahead.
 
     Args:
       table: the layout.
       results: the finished runs.
-      config: of any run, for the settings that all have.
+      config: of any run, for what all have.
+      settings: fields that were given.
       incomparable: datasets whose numbers the paper's must not stand beside.
     """
-    parts = [f"# Table {table.number}: {TITLES[table.number]}", header(results, config)]
+    parts = [f"# Table {table.number}: {TITLES[table.number]}", header(results, config, settings)]
     parts += [_warning(name) for name in table.data if name in incomparable]
     for size in table.sizes:
         parts += [f"## {size}+{size}", block(table, results, size, incomparable)]
@@ -32,7 +41,7 @@ def page(table: Layout, results: Results, config: Config, incomparable: set[str]
     return "\n\n".join(parts) + "\n"
 
 
-def header(results: Results, config: Config) -> str:
+def header(results: Results, config: Config, settings: Mapping[str, Any]) -> str:
     """Settings, commits and time, as a list."""
     paper = Config()
     training = sum(f.metrics["seconds"] for f in results.finished)
@@ -43,10 +52,13 @@ def header(results: Results, config: Config) -> str:
         f"Evaluation samples: {config.eval_samples} (the paper: {paper.eval_samples}).",
         f"Commit: {commits(results.finished)}.",
         f"Time: {duration(training)} of training and {duration(evaluation)} of evaluation, "
-        f"{len(results.finished)} runs.",
+        f"{_runs(len(results.finished))}.",
         "Test NLL in nats, mean ± standard deviation over n seeds; beside it the paper's, of five. "
         f"{NOTHING}: not run.",
     ]
+    other = [f"{k}={v}" for k, v in settings.items() if k not in _HEADED]
+    if other:
+        lines.insert(3, f"Other settings: {', '.join(other)}.")
     if results.left_out:
         names = ", ".join(results.left_out)
         lines.append(f"Left out, having other settings: {names}.")
@@ -113,7 +125,7 @@ def commits(finished: Iterable[Finished]) -> str:
     counts = Counter(" then ".join(f.commits) or "unknown" for f in finished)
     if len(counts) <= 1:
         return next(iter(counts), "none yet")
-    return ", ".join(f"{commit} ({n} runs)" for commit, n in counts.items())
+    return ", ".join(f"{commit} ({_runs(n)})" for commit, n in counts.items())
 
 
 def _lead(
@@ -140,6 +152,10 @@ def _warning(data: str) -> str:
         f"**{DATA_TITLES.get(data, data)} here is not the paper's set** (it has another number of "
         "images): its NLLs are not comparable with the paper's, which are left out."
     )
+
+
+def _runs(n: int) -> str:
+    return "1 run" if n == 1 else f"{n} runs"
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ STEP_COSTS = (
 )
 """Fields that decide what a step costs."""
 
-IMAGES = {"binarized_mnist": (10_000, 10_000), "omniglot": (1345, 8070), "digits": (300, 300)}
+IMAGES = {"binarized_mnist": (10_000, 10_000), "omniglot": (1345, 8070), "digits": (200, 300)}
 """Validation and test images of the datasets; others are taken to be as large as MNIST."""
 
 
