@@ -24,20 +24,21 @@ class Entry(NamedTuple):
 
 
 def draw(table: Layout, results: Results, incomparable: set[str]) -> Figure:
-    """A panel for each dataset and size of which something is known."""
+    """A panel for each dataset and size that has a number of ours; `results` has one at least."""
     panels = {}
     for data in table.data:
         for size in table.sizes:
             lines = entries(table, results, data, size, data in incomparable)
-            if any(entry.ours or entry.theirs for entry in lines):
+            if any(entry.ours for entry in lines):
                 panels[f"{DATA_TITLES.get(data, data)}, {size}+{size}"] = lines
     longest = max(len(lines) for lines in panels.values())
-    shape = (5.2 * len(panels), 1.5 + 0.26 * longest)
+    num_columns = min(2, len(panels))
+    num_rows = -(-len(panels) // num_columns)
+    shape = (5.2 * num_columns, 0.4 + num_rows * (1.1 + 0.26 * longest))
     figure = Figure(figsize=shape, layout="constrained")
     figure.suptitle(f"Table {table.number}: {TITLES[table.number]}", x=0.01, ha="left")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for ax, (name, lines) in zip(axes, panels.items(), strict=True):
-        _panel(ax, name, lines)
+    for i, (name, lines) in enumerate(panels.items()):
+        _panel(figure.add_subplot(num_rows, num_columns, i + 1), name, lines)
     return figure
 
 
