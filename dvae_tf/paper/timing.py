@@ -37,13 +37,18 @@ IMAGES = {"binarized_mnist": (10_000, 10_000), "omniglot": (1345, 8070), "digits
 
 
 class Cost(NamedTuple):
-    """Seconds of a training step, and of an importance sample of one image in evaluation.
+    """What steps and evaluation took.
 
-    The latter contains its share of the prior's log Z; None where it is not known.
+    Attributes:
+      step: seconds of a training step; contains its share of the compilation.
+      sample: seconds of an importance sample of one image in evaluation; contains its share of
+        the prior's log Z. None where it is not known.
+      steps: of the run that told them.
     """
 
     step: float
     sample: float | None
+    steps: int = 0
 
 
 class Reference(NamedTuple):
@@ -72,9 +77,13 @@ def estimator(output_dir: Path) -> Callable[[Config], Expected]:
 
     def expect(config: Config) -> Expected:
         if costs := measured.get(cost_class(config)):
+            # the longest: compilation is the least part of them
+            steps = max(cost.steps for cost in costs)
+            costs = [cost for cost in costs if cost.steps == steps]
             samples = [cost.sample for cost in costs if cost.sample is not None]
             cost = Cost(median(c.step for c in costs), median(samples) if samples else None)
-            return _expected(config, cost, f"measured: {len(costs)} finished like it")
+            source = f"measured: {len(costs)} finished like it, of {steps:,} steps"
+            return _expected(config, cost, source)
         if cost_class(config) == cost_class(_referred(config)):
             step, sweep, sample = REFERENCES[config.num_latents]
             ms = step + sweep * (config.prior_sweeps - 5)
@@ -99,7 +108,7 @@ def measure(output_dir: Path) -> dict[tuple, list[Cost]]:
         if "evaluation_seconds" in metrics:
             samples = metrics["num_images"] * metrics["num_samples"]
             sample = metrics["evaluation_seconds"] / samples
-        measured[cost_class(config)].append(Cost(step, sample))
+        measured[cost_class(config)].append(Cost(step, sample, metrics["steps"]))
     return dict(measured)
 
 

@@ -175,6 +175,7 @@ def test_runs_on_other_images_are_not_put_beside_the_paper(make, program):
 def test_data_of_one_s_own_has_nothing_beside_it(make):
     page = make(1, rows=("dvae##",), data=("digits",), sizes=(32,))
     assert rows_of(page)["32+32", "digits", "1"] == ["—"] * 6 + ["87.89 (n=1)", "—"]
+    assert "comparable" not in page
 
 
 @pytest.mark.usefixtures("no_picture")

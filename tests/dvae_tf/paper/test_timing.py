@@ -21,9 +21,21 @@ def test_finished_runs_tell_the_time_of_others_like_them(program, tmp_path):
     seconds, source = estimator(tmp_path)(longer)
     # 10 ms a step; 100 s for 500 samples of 10,000 images; 20 validations of a tenth of that
     assert seconds == pytest.approx(50 + 100 + 20 * 10)
-    assert source == "measured: 1 finished like it"
+    assert source == "measured: 1 finished like it, of 1,000 steps"
     small = dataclasses.replace(longer, dataset="omniglot")
     assert estimator(tmp_path)(small).seconds == pytest.approx(50 + 80.7 + 20 * 1.345)
+
+
+def test_the_longest_runs_tell_it(program, tmp_path):
+    # the compilation weighs on a short one
+    program.metrics = {"seconds": 40.0}
+    program(dataclasses.replace(PWL, num_steps=10), tmp_path / "short")
+    for name, seconds in (("a", 12.0), ("b", 16.0), ("c", 13.0)):
+        program.metrics = {"seconds": seconds}
+        program(PWL, tmp_path / name)
+    seconds, source = estimator(tmp_path)(dataclasses.replace(PWL, num_steps=10_000))
+    assert seconds == pytest.approx(130 + 100 + 40 * 10)
+    assert source == "measured: 3 finished like it, of 1,000 steps"
 
 
 @pytest.mark.parametrize(
