@@ -12,25 +12,23 @@ from typing import NamedTuple
 
 from dvae_tf.config import Config, ConfigError
 
-STEP_COSTS = (
-    "task",
-    "posterior",
-    "relaxation",
-    "num_latents",
-    "hidden_units",
-    "num_layers",
-    "shared_context",
-    "num_samples",
-    "iw_gradient",
-    "coupling_rank",
-    "posterior_sweeps",
-    "relaxed_sweeps",
-    "prior_sampler",
-    "prior_chains",
-    "prior_sweeps",
-    "batch_size",
+FREE_OF_COST = (
+    "dataset",
+    "sharpness",
+    "coupling_scale",
+    "num_steps",
+    "learning_rate",
+    "kl_warmup",
+    "weight_decay",
+    "seed",
+    "eval_every",
+    "valid_samples",
+    "eval_samples",
+    "num_temperatures",
+    "prior_temperatures",
+    "checkpoint_every",
 )
-"""Fields that decide what a step costs."""
+"""Fields that do not change what a step costs; any other one may."""
 
 IMAGES = {"binarized_mnist": (10_000, 10_000), "omniglot": (1345, 8070), "digits": (200, 300)}
 """Validation and test images of the datasets; others are taken to be as large as MNIST."""
@@ -114,7 +112,8 @@ def measure(output_dir: Path) -> dict[tuple, list[Cost]]:
 
 def cost_class(config: Config) -> tuple:
     """Equal for configurations whose steps cost the same."""
-    return tuple(getattr(config, name) for name in STEP_COSTS)
+    fields = dataclasses.asdict(config)
+    return tuple(value for name, value in fields.items() if name not in FREE_OF_COST)
 
 
 def duration(seconds: float) -> str:
