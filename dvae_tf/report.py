@@ -1,4 +1,4 @@
-"""What an experiment leaves behind: its numbers, a figure of them, and a paragraph that reads it."""
+"""What an experiment leaves behind: its numbers, a figure of them, a paragraph that reads it."""
 
 from __future__ import annotations
 

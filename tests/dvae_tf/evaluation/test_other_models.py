@@ -18,7 +18,7 @@ from sampler import schedules, seeds
 from sampler.rbm import RBM
 
 SIDE = 6
-SAMPLES = 4000
+SAMPLES = 20_000
 BETAS = tf.constant(schedules.linear(10))
 KINDS = {
     "directed": {"posterior": "directed", "num_layers": 2},
@@ -39,10 +39,16 @@ def model(request, small_config, digits) -> DVAE:
     config = dataclasses.replace(small_config, **KINDS[request.param])
     model = DVAE(config, digits.train_mean, seed=1)
     generator = np.random.default_rng(0)
+    layers = [model.decoder.layers[-1]]
     if model.posterior.chain_units:
         norm = model.posterior.batch_norm
-        norm.beta.assign(0.7 * generator.standard_normal(norm.beta.shape))
-    model.decoder.layers[-1].kernel.assign(0.3 * model.decoder.layers[-1].kernel)
+        norm.beta.assign(0.6 * generator.standard_normal(norm.beta.shape))
+        layers.append(model.posterior.fields)
+    else:
+        layers += [network.layers[-1] for network in model.posterior.networks]
+    # an untrained posterior that is sure of itself would give importance weights of no use
+    for layer in layers:
+        layer.kernel.assign(0.25 * layer.kernel)
     shapes = ((SIDE,), (SIDE,), (SIDE, SIDE))
     model.prior.assign(
         RBM(*(tf.constant(0.5 * generator.standard_normal(s), tf.float32) for s in shapes))
@@ -83,7 +89,8 @@ def test_likelihood_equals_the_enumerated_one(model, images):
     result = likelihood(model, tf.constant(images), SAMPLES, BETAS, seeds.make_seed(0))
     log_marginal, _ = enumerated(model, images)
     stderr = np.sqrt(1 / result.ess - 1 / SAMPLES)
-    assert np.max(abs((result.log_marginal - log_marginal) / stderr)) < 5
+    z_scores = (result.log_marginal - log_marginal) / stderr
+    assert np.max(abs(z_scores)) < 5
     assert np.max(stderr) < 0.2
 
 
@@ -105,4 +112,5 @@ def test_export_gives_the_enumerated_likelihood(model, images, tmp_path):
     result = likelihood(loaded, tf.constant(images), SAMPLES, BETAS, seeds.make_seed(1))
     log_marginal, _ = enumerated(model, images)
     stderr = np.sqrt(1 / result.ess - 1 / SAMPLES)
-    assert np.max(abs((result.log_marginal - log_marginal) / stderr)) < 5
+    z_scores = (result.log_marginal - log_marginal) / stderr
+    assert np.max(abs(z_scores)) < 5
