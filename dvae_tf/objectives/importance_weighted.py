@@ -9,7 +9,7 @@ import tensorflow as tf
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE, log_bernoulli
 from dvae_tf.objectives.gradient_factor import GradientFactor
-from dvae_tf.objectives.terms import Terms, fraction_inside, ramp
+from dvae_tf.objectives.terms import Terms, ramp, summarise
 from dvae_tf.prior import log_z_surrogate
 from sampler.population_annealing import Population
 
@@ -77,13 +77,5 @@ def importance_weighted(
     shares = tf.stop_gradient(tf.nn.softmax(log_w, 1))
     if not plain:
         factor.set((kl_weight * shares + 1 - kl_weight)[..., None])
-    return objective, Terms(
-        log_likelihood=tf.reduce_mean(log_px),
-        log_prior=tf.reduce_mean(log_prior),
-        log_posterior=tf.reduce_mean(log_q),
-        importance_ess=tf.reduce_mean(1 / tf.reduce_sum(shares**2, 1)),
-        inside=fraction_inside(zeta1, zeta2),
-        phi=fixed_phi,
-        chains=sample.chains,
-        logits=logits[:, 0],
-    )
+    terms = summarise(fixed_phi, sample, logits, log_px, log_prior, log_q, shares)
+    return objective, terms

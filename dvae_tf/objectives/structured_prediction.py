@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE, log_bernoulli
-from dvae_tf.objectives.terms import Terms, fraction_inside, ramp
+from dvae_tf.objectives.terms import Terms, ramp, summarise
 from sampler.population_annealing import Population
 
 LEAST_ENTROPY_WEIGHT = 0.05
@@ -47,22 +47,12 @@ def structured_prediction(
     phi = model.phi(inputs, training=True)
     fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
     sample = model.posterior.sample(phi, chains, seed)
-    zeta1, zeta2 = sample.zeta1, sample.zeta2
 
-    logits = model.decode(zeta1, zeta2, training=True)
+    logits = model.decode(sample.zeta1, sample.zeta2, training=True)
     log_px = log_bernoulli(targets[:, None], logits)
-    log_q = model.posterior.log_prob(fixed_phi, zeta1, zeta2)
+    log_q = model.posterior.log_prob(fixed_phi, sample.zeta1, sample.zeta2)
     bound = tf.reduce_logsumexp(log_px, 1) - math.log(chains.shape[1])
     objective = tf.reduce_mean(bound) - entropy_weight * tf.reduce_mean(log_q)
 
-    shares = tf.nn.softmax(log_px, 1)
-    return objective, Terms(
-        log_likelihood=tf.reduce_mean(log_px),
-        log_prior=tf.zeros([]),
-        log_posterior=tf.reduce_mean(log_q),
-        importance_ess=tf.reduce_mean(1 / tf.reduce_sum(shares**2, 1)),
-        inside=fraction_inside(zeta1, zeta2),
-        phi=fixed_phi,
-        chains=sample.chains,
-        logits=logits[:, 0],
-    )
+    shares, no_prior = tf.nn.softmax(log_px, 1), tf.zeros_like(log_px)
+    return objective, summarise(fixed_phi, sample, logits, log_px, no_prior, log_q, shares)

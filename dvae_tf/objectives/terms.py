@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dvae_tf.config import Config
+from dvae_tf.posteriors.posterior import Sample
 
 
 class Terms(NamedTuple):
@@ -55,7 +56,30 @@ def ramp(config: Config, step: tf.Tensor, fraction: float) -> tf.Tensor:
     return tf.minimum(tf.cast(step, tf.float32) / length, 1.0) if length else tf.constant(1.0)
 
 
-def fraction_inside(zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
-    """Fraction of relaxed units strictly inside (0, 1), a scalar."""
-    zeta = tf.concat([zeta1, zeta2], -1)
-    return tf.reduce_mean(tf.cast((zeta > 0) & (zeta < 1), tf.float32))
+def summarise(
+    phi: Any,
+    sample: Sample,
+    logits: tf.Tensor,
+    log_px: tf.Tensor,
+    log_prior: tf.Tensor,
+    log_q: tf.Tensor,
+    shares: tf.Tensor,
+) -> Terms:
+    """`Terms` of the posteriors phi, without gradient, and their samples.
+
+    Args:
+      logits: [B, K, D].
+      log_px, log_prior, log_q: [B, K].
+      shares: each sample's share of its image's importance weights, [B, K].
+    """
+    zeta = tf.concat([sample.zeta1, sample.zeta2], -1)
+    return Terms(
+        log_likelihood=tf.reduce_mean(log_px),
+        log_prior=tf.reduce_mean(log_prior),
+        log_posterior=tf.reduce_mean(log_q),
+        importance_ess=tf.reduce_mean(1 / tf.reduce_sum(shares**2, 1)),
+        inside=tf.reduce_mean(tf.cast((zeta > 0) & (zeta < 1), tf.float32)),
+        phi=phi,
+        chains=sample.chains,
+        logits=logits[:, 0],
+    )
