@@ -59,30 +59,50 @@ def exact_kl(rbm: RBM, mixture: BernoulliMixture) -> tf.Tensor:
     whose entropy is a sum over the units.
     """
     rbm, mixture = rbm.cast(tf.float64), mixture.cast(tf.float64)
-    all1, all2 = states(rbm.b1.shape[-1]), states(rbm.b2.shape[-1])
-    log_p = _table(mixture, all1, all2)
-    log_z = exact.log_z(rbm)
+    all1, all2 = (states(b.shape[-1]) for b in (rbm.b1, rbm.b2))
+    left, right = _factors(mixture, all1, all2)
+    log_p = tf.math.log(tf.matmul(left, right, transpose_b=True))
 
     def one(arguments: tuple[RBM, tf.Tensor]) -> tf.Tensor:
         q, log_z = arguments
         log_q1 = q.log_marginal1(all1) - log_z
         logits2 = q.logits2(all1)
-        softplus = tf.reduce_sum(tf.nn.softplus(logits2), -1)
-        negative_entropy2 = tf.reduce_sum(tf.sigmoid(logits2) * logits2, -1) - softplus
-        q2 = tf.exp(tf.matmul(logits2, all2, transpose_b=True) - softplus[:, None])
-        mean_log_p = tf.reduce_sum(q2 * log_p, -1)
-        return tf.reduce_sum(tf.exp(log_q1) * (log_q1 + negative_entropy2 - mean_log_p))
+        means = tf.sigmoid(logits2) * logits2 - tf.nn.softplus(logits2)  # of log q(z2 | z1)
+        mean_log_p = tf.reduce_sum(_given1(logits2, all2) * log_p, -1)
+        return tf.reduce_sum(tf.exp(log_q1) * (log_q1 + tf.reduce_sum(means, -1) - mean_log_p))
 
-    return tf.map_fn(one, (rbm, log_z), fn_output_signature=tf.float64)
+    return tf.map_fn(one, (rbm, exact.log_z(rbm)), fn_output_signature=tf.float64)
 
 
-def _table(mixture: BernoulliMixture, all1: tf.Tensor, all2: tf.Tensor) -> tf.Tensor:
-    """log p(z1, z2) of every pair, [S1, S2]: one matrix product of the components' factors."""
-    n1 = all1.shape[-1]
-    sides = ((all1, mixture.logits[:, :n1]), (all2, mixture.logits[:, n1:]))
-    logs = [
-        tf.matmul(z, nu, transpose_b=True) - tf.reduce_sum(tf.nn.softplus(nu), -1)
-        for z, nu in sides
-    ]
-    weighted = tf.exp(logs[0] + mixture.log_weights)
-    return tf.math.log(tf.matmul(weighted, tf.exp(logs[1]), transpose_b=True))
+def exact_shares(rbm: RBM, mixture: BernoulliMixture) -> tf.Tensor:
+    """E_q[p(component | z)] of each RBM [B] and component, float64, [B, M]: its mass on each."""
+    rbm, mixture = rbm.cast(tf.float64), mixture.cast(tf.float64)
+    all1, all2 = (states(b.shape[-1]) for b in (rbm.b1, rbm.b2))
+    left, right = _factors(mixture, all1, all2)
+    p = tf.matmul(left, right, transpose_b=True)
+
+    def one(arguments: tuple[RBM, tf.Tensor]) -> tf.Tensor:
+        q, log_z = arguments
+        q1 = tf.exp(q.log_marginal1(all1) - log_z)
+        ratio = q1[:, None] * _given1(q.logits2(all1), all2) / p
+        return tf.reduce_sum(left * tf.matmul(ratio, right), 0)
+
+    return tf.map_fn(one, (rbm, exact.log_z(rbm)), fn_output_signature=tf.float64)
+
+
+def _given1(logits2: tf.Tensor, all2: tf.Tensor) -> tf.Tensor:
+    """q(z2 | z1) of every pair, [S1, S2], from the logits of z2 for each z1."""
+    log_norms = tf.reduce_sum(tf.nn.softplus(logits2), -1, keepdims=True)
+    return tf.exp(tf.matmul(logits2, all2, transpose_b=True) - log_norms)
+
+
+def _factors(
+    mixture: BernoulliMixture, all1: tf.Tensor, all2: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """alpha_i p_i(z1), [S1, M], and p_i(z2), [S2, M]: p(z1, z2) is the sum of their products."""
+    logits1, logits2 = tf.split(mixture.logits, [all1.shape[-1], all2.shape[-1]], -1)
+    left, right = (
+        tf.exp(tf.matmul(z, nu, transpose_b=True) - tf.reduce_sum(tf.nn.softplus(nu), -1))
+        for z, nu in ((all1, logits1), (all2, logits2))
+    )
+    return left * tf.exp(mixture.log_weights), right
