@@ -16,6 +16,9 @@ from dvae_tf.toys.mixture import BernoulliMixture
 from sampler import gibbs, seeds
 from sampler.ising import IsingRBM
 
+_WORTH_COMPILING = 1000
+"""Steps from which on XLA's (a third of the time of the graph's) make up for their compiling."""
+
 
 class Settings(NamedTuple):
     """How RBMs train, whatever the number of relaxed sweeps.
@@ -113,7 +116,7 @@ def train(num_relaxed_sweeps: int, settings: Settings, progress: Callable[[int],
     coins = seeds.uniform(seeds.fold_in(seed, 0), [runs, settings.num_chains, n])
     chains = tf.Variable(tf.cast(coins < 0.5, tf.float32))
 
-    @tf.function(autograph=False, jit_compile=True)
+    @tf.function(autograph=False, jit_compile=settings.num_steps >= _WORTH_COMPILING)
     def estimate(*values: tf.Tensor) -> tuple[IsingRBM, tf.Tensor]:
         *phi, z2, step = values
         seeded = seeds.fold_in(seed, 1, step)
