@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ _DPI = 150
 
 
 def save(
-    output_dir: Path, name: str, rows: list[dict[str, object]], figure: Figure, reading: str
+    output_dir: Path, name: str, rows: Sequence[Mapping[str, object]], figure: Figure, reading: str
 ) -> None:
     """Writes name.csv, name.png and name.md, each whole or not at all; prints reading and paths.
 
@@ -37,7 +38,7 @@ def save(
     print(*paths, sep="\n")
 
 
-def to_csv(rows: list[dict[str, object]]) -> str:
+def to_csv(rows: Sequence[Mapping[str, object]]) -> str:
     """The rows as CSV text under a header; raises as `save` does."""
     if not rows:
         raise ValueError("rows: found none; accepted is at least one")

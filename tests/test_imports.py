@@ -15,10 +15,8 @@ LAYERS = [
     "dvae_tf.model",
     "dvae_tf.objectives",
     "dvae_tf.training dvae_tf.evaluation dvae_tf.generation dvae_tf.export "
-    "dvae_tf.toys dvae_tf.analysis",
     "dvae_tf.experiment dvae_tf.cli",
-    "dvae_tf.paper",
-    "run_dvae eval_nll",
+    "run_dvae eval_nll dvae_tf.paper dvae_tf.toys dvae_tf.analysis",
 ]
 """From the bottom to the top: a module imports from its own layer and from those below."""
 

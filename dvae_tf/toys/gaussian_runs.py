@@ -1,0 +1,126 @@
+"""Fig. 1's computations: training by each estimator, and each estimator's bias and deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dvae_tf.toys.estimators import DRAWS, Loss, exact_gradient, gradient
+from dvae_tf.toys.normal import Gaussian, from_precision
+from sampler import seeds
+
+TARGET = from_precision([1.0, 1.0], [[1.1, 0.9], [0.9, 1.1]])
+"""The paper's p; its coordinates have a correlation of -9/11."""
+
+START = from_precision([0.0, 0.0], [[1.0, 0.0], [0.0, 1.0]])
+"""Where training begins: the standard normal, 2.56 nats from the target."""
+
+PROBE = from_precision([0.0, 0.5], [[1.3, 0.8], [0.8, 0.9]])
+"""Where gradients are compared: off the target in every parameter, with a correlation of -0.74."""
+
+_CHUNK = 50_000
+
+
+class Settings(NamedTuple):
+    """How every estimator trains.
+
+    Attributes:
+      num_steps: of Adam.
+      num_runs: independent runs, a batch.
+      num_samples: K of each gradient.
+      learning_rate: Adam's.
+      record_every: steps between records; divides `num_steps`.
+      seed: of all runs.
+    """
+
+    num_steps: int = 2000
+    num_runs: int = 100
+    num_samples: int = 1
+    learning_rate: float = 0.01
+    record_every: int = 10
+    seed: int = 0
+
+
+class Gradients(NamedTuple):
+    """An estimator beside the closed form; vectors are (m_1, m_2, a_1, a_2, c), [5].
+
+    Attributes:
+      exact: the closed form.
+      bias: mean of the estimates less `exact`.
+      standard_error: of `bias`.
+      deviation: standard deviation of an estimate from one sample.
+    """
+
+    exact: np.ndarray
+    bias: np.ndarray
+    standard_error: np.ndarray
+    deviation: np.ndarray
+
+
+def train(loss: Loss, settings: Settings, progress: Callable[[int], object]) -> Gaussian:
+    """Minimises KL(q || p) from `START` by the gradient of `loss`.
+
+    Args:
+      loss: one of `estimators.ESTIMATORS`.
+      settings: of the runs.
+      progress: told of steps done.
+
+    Returns:
+      q at the start and at each record, [num_steps / record_every + 1, num_runs].
+    """
+    variables = [tf.Variable(t) for t in START.copies(settings.num_runs)]
+    optimizer = keras.optimizers.Adam(settings.learning_rate)
+    optimizer.build(variables)
+    seed = seeds.make_seed(settings.seed)
+    shape = [settings.num_runs, settings.num_samples, DRAWS, 2]
+
+    @tf.function
+    def advance() -> None:
+        for _ in tf.range(settings.record_every):
+            step = tf.cast(optimizer.iterations.value, tf.int32)
+            noise = _normal(shape, seeds.fold_in(seed, step))
+            phi = Gaussian(*(v.read_value() for v in variables))
+            optimizer.apply(list(gradient(loss, phi, TARGET, noise)), variables)
+
+    history = [[v.numpy() for v in variables]]
+    for _ in range(settings.num_steps // settings.record_every):
+        advance()
+        history.append([v.numpy() for v in variables])
+        progress(settings.record_every)
+    return Gaussian(*(tf.constant(np.stack(t)) for t in zip(*history, strict=True)))
+
+
+def measure(loss: Loss, num_samples: int, seed: int) -> Gradients:
+    """The mean and the deviation of one-sample gradients at `PROBE`.
+
+    Args:
+      loss: one of `estimators.ESTIMATORS`.
+      num_samples: estimates to average, a multiple of 50,000 or fewer than that.
+      seed: of the samples.
+    """
+    size = min(num_samples, _CHUNK)
+    phi = PROBE.copies(size)
+
+    @tf.function
+    def estimates(seed: tf.Tensor) -> tf.Tensor:
+        return _vector(gradient(loss, phi, TARGET, _normal([size, 1, DRAWS, 2], seed)))
+
+    folder = seeds.make_seed(seed)
+    chunks = range(num_samples // size)
+    values = np.concatenate([estimates(seeds.fold_in(folder, tf.constant(i))) for i in chunks])
+    exact = _vector(exact_gradient(PROBE, TARGET)).numpy()
+    deviation = values.std(0, ddof=1)
+    error = deviation / np.sqrt(len(values))
+    return Gradients(exact, values.mean(0) - exact, error, deviation)
+
+
+def _vector(phi: Gaussian) -> tf.Tensor:
+    return tf.concat([phi.mean, phi.log_diagonal, phi.below[..., None]], -1)
+
+
+def _normal(shape: list[int], seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_normal(shape, seed, dtype=tf.float64)

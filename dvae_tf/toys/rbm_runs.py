@@ -1,0 +1,141 @@
+"""Fig. 4: RBMs trained to a mixture by Algorithm 1's gradient with t relaxed sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dvae_tf import relaxations
+from dvae_tf.posteriors.backpropagation import relaxed_sweeps
+from dvae_tf.toys import mixture as mixtures
+from dvae_tf.toys.mixture import BernoulliMixture
+from sampler import gibbs, seeds
+from sampler.ising import IsingRBM
+
+_WORTH_COMPILING = 1000
+"""Steps from which on XLA's (a third of the time of the graph's) make up for their compiling."""
+
+
+class Settings(NamedTuple):
+    """How RBMs train, whatever the number of relaxed sweeps.
+
+    Attributes:
+      num_units: of each side.
+      num_components: of the mixture.
+      variance: of the components' units.
+      num_steps: of Adam.
+      num_runs: RBMs, a batch; they differ in their chains.
+      num_chains: persistent chains of each RBM.
+      num_sweeps: s, hard sweeps of the chains before each gradient.
+      relaxation: name of the units' relaxation.
+      sharpness: of the relaxation.
+      learning_rate: Adam's.
+      record_every: steps between exact KLs; divides `num_steps`.
+      seed: of the mixture and all runs.
+    """
+
+    num_units: int = 10
+    num_components: int = 8
+    variance: float = 0.04
+    num_steps: int = 10_000
+    num_runs: int = 8
+    num_chains: int = 100
+    num_sweeps: int = 10
+    relaxation: str = "pwl"
+    sharpness: float = 4.0
+    learning_rate: float = 0.01
+    record_every: int = 200
+    seed: int = 0
+
+
+class Runs(NamedTuple):
+    """What came of training.
+
+    Attributes:
+      kl: exact KL(q || p), nats, at the start and at each record, [R + 1, num_runs].
+      shares: mass of each RBM on each component at the end, [num_runs, num_components].
+    """
+
+    kl: np.ndarray
+    shares: np.ndarray
+
+
+def draw_mixture(settings: Settings) -> BernoulliMixture:
+    """The target that the settings name."""
+    units = 2 * settings.num_units
+    return mixtures.draw(settings.num_components, units, settings.variance, settings.seed)
+
+
+def kl_gradient(
+    phi: IsingRBM,
+    chains: tf.Tensor,
+    mixture: BernoulliMixture,
+    num_relaxed_sweeps: int,
+    settings: Settings,
+    seed: tf.Tensor,
+) -> tuple[IsingRBM, tf.Tensor]:
+    """The estimate of d KL(q || p) / d phi by Algorithm 1, and the advanced chains.
+
+    It is the gradient of -E_fixed(zeta) - log p(zeta) at zeta from t relaxed sweeps that start at
+    the chains, where phi is fixed inside E, as E_q[d log q / d phi] = 0.
+
+    Args:
+      phi: RBMs [B].
+      chains: states z2, [B, C, n2].
+      mixture: p, over z1 and z2.
+      num_relaxed_sweeps: t.
+      settings: s and the relaxation.
+      seed: int32, shape [2].
+    """
+    relaxation = relaxations.make(settings.relaxation, settings.sharpness)
+    _, chains = gibbs.run(phi, chains, settings.num_sweeps, seeds.fold_in(seed, 0))
+    relaxed_seeds = [seeds.fold_in(seed, 1 + i) for i in range(num_relaxed_sweeps)]
+    with tf.GradientTape() as tape:
+        tape.watch(phi)
+        fixed = tf.nest.map_structure(tf.stop_gradient, phi)
+        start = tf.stop_gradient(chains)
+        zeta1, zeta2 = relaxed_sweeps(phi, start, relaxed_seeds, relaxation.sample)
+        log_p = mixture.log_prob(tf.concat([zeta1, zeta2], -1))
+        loss = tf.reduce_sum(tf.reduce_mean(-fixed.energy(zeta1, zeta2) - log_p, -1))
+    return IsingRBM(*tape.gradient(loss, list(phi))), chains
+
+
+def train(num_relaxed_sweeps: int, settings: Settings, progress: Callable[[int], object]) -> Runs:
+    """Trains RBMs from the uniform distribution; `progress` is told of steps done."""
+    mixture = draw_mixture(settings)
+    mixture32 = mixture.cast(tf.float32)
+    runs, n = settings.num_runs, settings.num_units
+    variables = [tf.Variable(tf.zeros(shape)) for shape in ([runs, n], [runs, n], [runs, n, n])]
+    optimizer = keras.optimizers.Adam(settings.learning_rate)
+    optimizer.build(variables)
+    seed = seeds.make_seed(settings.seed)
+    coins = seeds.uniform(seeds.fold_in(seed, 0), [runs, settings.num_chains, n])
+    chains = tf.Variable(tf.cast(coins < 0.5, tf.float32))
+
+    @tf.function(autograph=False, jit_compile=settings.num_steps >= _WORTH_COMPILING)
+    def estimate(*values: tf.Tensor) -> tuple[IsingRBM, tf.Tensor]:
+        *phi, z2, step = values
+        seeded = seeds.fold_in(seed, 1, step)
+        return kl_gradient(IsingRBM(*phi), z2, mixture32, num_relaxed_sweeps, settings, seeded)
+
+    @tf.function
+    def advance() -> None:
+        for _ in tf.range(settings.record_every):
+            step = tf.cast(optimizer.iterations.value, tf.int32)
+            phi = [v.read_value() for v in variables]
+            gradient, z2 = estimate(*phi, chains.read_value(), step)
+            chains.assign(z2)
+            optimizer.apply(list(gradient), variables)
+
+    exact_kl = tf.function(lambda *phi: mixtures.exact_kl(IsingRBM(*phi).binary(), mixture))
+    kls = [exact_kl(*variables).numpy()]
+    for _ in range(settings.num_steps // settings.record_every):
+        advance()
+        kls.append(exact_kl(*variables).numpy())
+        progress(settings.record_every)
+    q = IsingRBM(*(v.read_value() for v in variables)).binary()
+    return Runs(np.stack(kls), mixtures.exact_shares(q, mixture).numpy())
