@@ -1,0 +1,58 @@
+"""What an experiment leaves behind: its numbers, a figure of them, and a paragraph that reads it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from dvae_tf.files import write_atomically
+
+_DPI = 150
+
+
+def save(
+    output_dir: Path, name: str, rows: list[dict[str, object]], figure: Figure, reading: str
+) -> None:
+    """Writes name.csv, name.png and name.md, each whole or not at all; prints reading and paths.
+
+    Args:
+      output_dir: folder, created where missing.
+      name: of the experiment; files of an earlier run are replaced.
+      rows: the table, whose header is the first row's keys; every row has the same keys.
+      figure: made without pyplot, `matplotlib.figure.Figure()`.
+      reading: one paragraph: what was run and what came out.
+
+    Raises:
+      ValueError: no rows, or a row's keys are not the first row's.
+    """
+    paths = [output_dir / f"{name}.{kind}" for kind in ("csv", "png", "md")]
+    write_atomically(paths[0], to_csv(rows))
+    _write_png(paths[1], figure)
+    write_atomically(paths[2], reading.strip() + "\n")
+    print(reading.strip())
+    print(*paths, sep="\n")
+
+
+def to_csv(rows: list[dict[str, object]]) -> str:
+    """The rows as CSV text under a header; raises as `save` does."""
+    if not rows:
+        raise ValueError("rows: found none; accepted is at least one")
+    names = list(rows[0])
+    for i, row in enumerate(rows):
+        if set(row) != set(names):
+            raise ValueError(f"rows[{i}]: found the keys {list(row)}; accepted are {names}")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _write_png(path: Path, figure: Figure) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    figure.savefig(temporary, format="png", dpi=_DPI)
+    os.replace(temporary, path)
