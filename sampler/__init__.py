@@ -21,6 +21,7 @@ MODULES = (
     "exact",
     "gibbs",
     "gibbs_kernel",
+    "mean_field",
     "parallel_tempering",
     "path",
     "pcd",
