@@ -6,7 +6,9 @@ Independent units of means m1, m2 are the closest to the RBM, in KL(mean field |
 
 Each of the two, for the other side held fixed, is the minimum over its own side, so that taking
 them in turn never raises the KL, and ends in a local minimum: a mode of the RBM, as far as modes
-are seen by independent units. Means have the shapes of states, m1 [..., C, n1] and m2 [..., C, n2].
+are seen by independent units. (A start exactly on the border of two minima stays there, as half the
+units of a symmetric ferromagnet do.) Means have the shapes of states, m1 [..., C, n1] and
+m2 [..., C, n2].
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ LAYERS = [
     "dvae_tf.posteriors dvae_tf.prior dvae_tf.networks dvae_tf.relaxations dvae_tf.chains",
     "dvae_tf.model",
     "dvae_tf.objectives",
-    "dvae_tf.training dvae_tf.evaluation dvae_tf.generation dvae_tf.export "
-    "dvae_tf.paper dvae_tf.toys dvae_tf.analysis",
+    "dvae_tf.training dvae_tf.evaluation dvae_tf.generation dvae_tf.export",
     "dvae_tf.experiment dvae_tf.cli",
+    "dvae_tf.paper dvae_tf.toys dvae_tf.analysis",
     "run_dvae eval_nll",
 ]
 """From the bottom to the top: a module imports from its own layer and from those below."""
