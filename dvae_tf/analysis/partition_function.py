@@ -26,7 +26,7 @@ if __name__ == "__main__":
     )
     flags.DEFINE_integer(
         "posterior_truth_temperatures",
-        2**11,
+        2**10,
         "of the posteriors', which are annealed from means near their own: fewer do",
         lower_bound=2,
     )
