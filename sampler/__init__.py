@@ -22,6 +22,7 @@ MODULES = (
     "gibbs",
     "gibbs_kernel",
     "low_rank",
+    "mean_field",
     "parallel_tempering",
     "path",
     "pcd",

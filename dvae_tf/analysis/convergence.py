@@ -1,0 +1,138 @@
+"""How log Z by AIS converges with the number of temperatures (the paper's Fig. 3).
+
+One run of R C chains makes R independent estimates of C chains each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from sampler import ais, gibbs, path, schedules, seeds
+from sampler.path import Path
+from sampler.rbm import RBM
+
+TARGET = 1e-2
+"""Standard deviation of log Z, in nats, at which the paper compares posteriors and prior."""
+
+_BASE_CHAINS, _BASE_SWEEPS = 200, 100
+
+Progress = Callable[[int], object]
+
+
+class Truth(NamedTuple):
+    """log Z by a long run from both sides; NumPy, float64, of the RBM's batch shape [...].
+
+    Attributes:
+      log_z: mean of the forward estimate, low on average, and the backward one, high.
+      stderr: of that mean.
+      gap: backward - forward; beyond a few standard errors it would tell of too short a run.
+    """
+
+    log_z: np.ndarray
+    stderr: np.ndarray
+    gap: np.ndarray
+
+
+class Curve(NamedTuple):
+    """Estimates against the number of temperatures; NumPy, float64, RBMs of batch shape [...].
+
+    Attributes:
+      num_temperatures: [P].
+      error: mean of |log Z estimate - log Z| over the repeats, [P, ...].
+      std: standard deviation of the estimates, from R - 1 degrees of freedom, [P, ...].
+      predicted: the same from the spread of the weights, by the delta method (rms over the
+        repeats): it is less noisy, and holds once the weights are even, [P, ...].
+    """
+
+    num_temperatures: np.ndarray
+    error: np.ndarray
+    std: np.ndarray
+    predicted: np.ndarray
+
+
+def truth(
+    route: Path, num_temperatures: int, num_chains: int, seed: tf.Tensor, progress_fn: Progress
+) -> Truth:
+    """log Z by AIS from the base and back, so that the two biases cancel."""
+    betas = schedules.linear(num_temperatures)
+    found = ais.log_z_bracket(route, betas, num_chains, seed, progress_fn=progress_fn)
+    forward, backward = (np.asarray(side.log_z) for side in (found.forward, found.backward))
+    stderr = np.hypot(found.forward.stderr, found.backward.stderr) / 2
+    return Truth((forward + backward) / 2, stderr, backward - forward)
+
+
+def path_from_gibbs_means(rbm: RBM, seed: tf.Tensor) -> Path:
+    """The path from independent units with the means of the end states of short Gibbs chains."""
+    z2 = gibbs.initial(rbm, _BASE_CHAINS, seeds.fold_in(seed, 0))
+    z1, z2 = _sweeps(rbm, z2, seeds.fold_in(seed, 1))
+    return path.from_means(rbm, tf.reduce_mean(z1, -2), tf.reduce_mean(z2, -2))
+
+
+def estimates(
+    route: Path, num_temperatures: int, num_chains: int, num_repeats: int, seed: tf.Tensor
+) -> ais.Estimate:
+    """Independent estimates of log Z, each from `num_chains` chains, fields [..., num_repeats]."""
+    betas = schedules.linear(num_temperatures)
+    weights = ais.run(route, betas, num_repeats * num_chains, seed).state.log_weights
+    return ais.estimate(tf.reshape(weights, [*weights.shape[:-1], num_repeats, num_chains]))
+
+
+def curve(
+    route: Path,
+    log_z: np.ndarray,
+    num_temperatures: list[int],
+    num_chains: int,
+    num_repeats: int,
+    seed: tf.Tensor,
+    progress_fn: Progress = lambda num_temperatures: None,
+) -> Curve:
+    """Estimates for ever more temperatures, until the spread of every RBM is below `TARGET`.
+
+    Args:
+      route: the path that is annealed along, batch shape [...].
+      log_z: the truth, [...].
+      num_temperatures: rising.
+      num_chains, num_repeats: see `estimates`; at least 2 repeats.
+      seed: int32, shape [2].
+      progress_fn: called with each number of temperatures when it is done.
+    """
+    points = []
+    for count in num_temperatures:
+        found = estimates(route, count, num_chains, num_repeats, seeds.fold_in(seed, count))
+        values = np.asarray(found.log_z)
+        error = abs(values - log_z[..., None]).mean(-1)
+        predicted = np.sqrt(np.square(found.stderr).mean(-1))
+        points.append((np.float64(count), error, values.std(-1, ddof=1), predicted))
+        progress_fn(count)
+        if np.all(points[-1][2] < TARGET) and np.all(predicted < TARGET):
+            break
+    return Curve(*(np.stack(field) for field in zip(*points, strict=True)))
+
+
+def temperatures_for(num_temperatures: np.ndarray, std: np.ndarray, target: float) -> float:
+    """Where a curve falls below `target` for good, interpolated on logarithmic axes.
+
+    Args:
+      num_temperatures, std: of the points, [P].
+      target: of the standard deviation.
+
+    Returns:
+      The number of temperatures: the first point's if all are below, NaN if the last is not.
+    """
+    above = np.flatnonzero(std >= target)
+    if not len(above):
+        return float(num_temperatures[0])
+    i = above[-1]
+    if i == len(std) - 1:
+        return float("nan")
+    x, y = np.log(num_temperatures[i : i + 2]), np.log(std[i : i + 2])
+    return float(np.exp(x[0] + (np.log(target) - y[0]) * (x[1] - x[0]) / (y[1] - y[0])))
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _sweeps(rbm: RBM, z2: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return gibbs.run(rbm, z2, _BASE_SWEEPS, seed)

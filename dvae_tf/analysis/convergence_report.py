@@ -1,0 +1,106 @@
+"""Table, figure and reading of the convergence of log Z with the number of temperatures."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dvae_tf.analysis.comparison import Case, Settings
+from dvae_tf.analysis.convergence import TARGET
+from sampler.plots import BLUE, GREY, ORANGE
+
+GREEN = "#4f8a4b"
+
+
+def rows(cases: list[Case]) -> list[dict[str, object]]:
+    """A row for each RBM, base and number of temperatures."""
+    return [
+        {
+            "rbm": case.rbm if case.rbm == "prior" else f"{case.rbm} {i}",
+            "base": case.base,
+            "num_temperatures": int(count),
+            "mean_abs_error": f"{case.curve.error[p, i]:.6f}",
+            "std": f"{case.curve.std[p, i]:.6f}",
+            "std_from_weights": f"{case.curve.predicted[p, i]:.6f}",
+            "log_z": f"{case.truth.log_z[i]:.5f}",
+            "log_z_stderr": f"{case.truth.stderr[i]:.5f}",
+            "log_z_gap": f"{case.truth.gap[i]:.5f}",
+        }
+        for case in cases
+        for i in range(len(case.truth.log_z))
+        for p, count in enumerate(case.curve.num_temperatures)
+    ]
+
+
+def figure(cases: list[Case]) -> Figure:
+    """The paper's two panels: thin lines are RBMs, thick ones their geometric means."""
+    drawn = Figure(figsize=(9.5, 3.9), layout="constrained")
+    left, right = drawn.subplots(1, 2, sharex=True)
+    colours = {"biases": BLUE, "means": GREEN, "uniform": ORANGE}
+    for case in cases:
+        colour = colours[case.base]
+        _draw(left, case, case.curve.error, colour)
+        _draw(right, case, case.curve.std, colour)
+        left.axhline(case.truth.stderr.max(), color=colour, linewidth=0.9, linestyle=":")
+    right.axhline(TARGET, color=GREY, linewidth=1, linestyle="--")
+    left.set(title="a) error (dotted: the truth's own)", ylabel=r"mean $|\log\hat Z-\log Z|$, nats")
+    right.set(title="b) spread of the estimates", ylabel=r"std of $\log\hat Z$, nats")
+    for axes in (left, right):
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel("number of temperatures")
+        axes.grid(color="#e6e8eb")
+    right.legend(frameon=False)
+    return drawn
+
+
+def _draw(axes: Axes, case: Case, values: np.ndarray, colour: str) -> None:
+    counts = case.curve.num_temperatures
+    if values.shape[1] > 1:
+        axes.plot(counts, values, color=colour, linewidth=0.7, alpha=0.45)
+    label = f"{case.rbm}, from {'its ' * (case.base != 'uniform')}{case.base}"
+    middle = np.exp(np.log(values).mean(1))
+    axes.plot(counts, middle, color=colour, marker="o", markersize=3.5, label=label)
+
+
+def reading(cases: list[Case], settings: Settings) -> str:
+    """One paragraph: temperatures needed, their ratios, and how sure the truth is."""
+    prior = next(case for case in cases if case.rbm == "prior")
+    lines = [_needed(case, prior) for case in cases]
+    return (
+        f"Standard deviation of log Z over {settings.num_repeats} AIS runs of "
+        f"{settings.num_chains} chains, which falls to {TARGET:g} nats at: {'; '.join(lines)} "
+        f"(the paper: about 10). In parentheses the same from the spread of the weights of all "
+        f"chains, which is less noisy. The true log Z is the mean of forward and backward AIS: "
+        f"{_sureness([c for c in cases if c is not prior])} for posteriors, "
+        f"{_sureness([prior])} for the prior."
+    )
+
+
+def _sureness(cases: list[Case]) -> str:
+    """How far the truth that cases share is to be trusted, beside the errors measured with it."""
+    truth = cases[0].truth
+    smallest = min(case.curve.error.min() for case in cases)
+    return (
+        f"standard error at most {truth.stderr.max():.1g} (backward - forward at most "
+        f"{abs(truth.gap).max():.1g}; smallest mean error plotted {smallest:.1g})"
+    )
+
+
+def _needed(case: Case, prior: Case) -> str:
+    """Temperatures of one case, the medians over its RBMs, beside the prior's."""
+    counts, predicted = case.needed(), case.needed("predicted")
+    text = f"{_count(counts)} ({_count(predicted)}) temperatures for "
+    if case is prior:
+        return text + f"the prior, annealed from the {case.base} distribution"
+    ratios = [np.median(prior.needed(f)) / np.median(case.needed(f)) for f in ("std", "predicted")]
+    text += f"{len(counts)} posteriors, annealed from their {case.base}"
+    if not np.all(np.isfinite(ratios)):
+        return text
+    return text + f": the prior needs {ratios[0]:.1f} ({ratios[1]:.1f}) times as many"
+
+
+def _count(needed: np.ndarray) -> str:
+    middle = np.median(needed)
+    return "more than were tried" if np.isnan(middle) else f"{middle:.0f}"

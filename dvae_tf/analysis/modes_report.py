@@ -1,0 +1,138 @@
+"""Table, figure and reading of the modes of posteriors and prior."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from dvae_tf.analysis.multimodality import TOLERANCE, Modes, Settings
+from sampler.plots import BLUE, GREY, ORANGE
+
+PAPER_KL = (0.5, 2.0)
+"""KL(mean field || posterior) in nats, as the paper's section 4.1.1 has it."""
+
+_SAMPLES = (100, 1000)
+
+
+def rows(posteriors: list[Modes], prior: Modes) -> list[dict[str, object]]:
+    """A row for each mode of each RBM."""
+    named = [*((f"posterior {i}", modes) for i, modes in enumerate(posteriors)), ("prior", prior)]
+    return [
+        {
+            "rbm": name,
+            "mode": i,
+            "share": f"{share:.4f}",
+            "kl": f"{kl:.4f}",
+            "log_z": f"{modes.log_z:.4f}",
+            "log_z_stderr": f"{modes.log_z_stderr:.4f}",
+        }
+        for name, modes in named
+        for i, (share, kl) in enumerate(zip(modes.share, modes.kl, strict=True))
+    ]
+
+
+def expected_modes(share: np.ndarray, num_samples: int) -> float:
+    """How many modes of these shares [M] so many independent samples would find on average."""
+    return float(np.sum(1 - (1 - share) ** num_samples))
+
+
+def figure(posteriors: list[Modes], prior: Modes) -> Figure:
+    """Histograms of the posteriors' numbers of modes and KLs; the prior's modes one by one."""
+    drawn = Figure(figsize=(11, 3.5), layout="constrained")
+    left, middle, right = drawn.subplots(1, 3)
+    _numbers(left, posteriors)
+    _distances(middle, posteriors)
+    _prior(right, prior)
+    return drawn
+
+
+def _numbers(axes: Axes, posteriors: list[Modes]) -> None:
+    numbers = np.array([len(modes.share) for modes in posteriors])
+    counts = np.bincount(numbers)[1:] / len(numbers)
+    bars = axes.bar(np.arange(1, len(counts) + 1), counts, width=0.7, color=BLUE)
+    axes.bar_label(bars, [f"{c:.1%}" if c else "" for c in counts], padding=2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_xlim(0.4, max(len(counts), 3) + 0.6)
+    axes.set_ylim(0, 1.1)
+    axes.set(title="a) modes of a posterior", xlabel="number of modes", ylabel="posteriors")
+
+
+def _distances(axes: Axes, posteriors: list[Modes]) -> None:
+    kls = [
+        np.concatenate([np.empty(0), *(m.kl for m in posteriors if (len(m.kl) == 1) == single)])
+        for single in (True, False)
+    ]
+    edges = np.linspace(0, 1.02 * max(PAPER_KL[1], *(k.max() for k in kls if k.size)), 41)
+    axes.axvspan(*PAPER_KL, color=GREY, alpha=0.2, linewidth=0, label="the paper's range")
+    labels = ["of a posterior with one mode", "of one with several"]
+    shown = [i for i, k in enumerate(kls) if k.size]
+    axes.hist(
+        [kls[i] for i in shown],
+        edges.tolist(),
+        stacked=True,
+        color=[(BLUE, ORANGE)[i] for i in shown],
+        label=[labels[i] for i in shown],
+    )
+    axes.set(title="b) posteriors", xlabel="KL(mean field || posterior), nats", ylabel="modes")
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(frameon=False, loc="upper right")
+
+
+def _prior(axes: Axes, prior: Modes) -> None:
+    axes.scatter(prior.share, prior.kl, s=9, color=BLUE, alpha=0.6, label="modes")
+    shares = np.geomspace(prior.share.min(), prior.share.max(), 100)
+    axes.plot(shares, -np.log(shares), color=GREY, linestyle="--", label="-log share")
+    axes.set_xscale("log")
+    axes.set_ylim(0, None)
+    axes.set(
+        title=f"c) the prior's {len(prior.share)} mode{'s' * (len(prior.share) > 1)}",
+        xlabel="share of samples",
+        ylabel="KL(mean field || prior), nats",
+    )
+    axes.legend(frameon=False, loc="lower left")
+
+
+def reading(
+    posteriors: list[Modes], prior: Modes, of_posteriors: Settings, of_prior: Settings
+) -> str:
+    """One paragraph beside the paper's numbers."""
+    numbers = np.array([len(modes.share) for modes in posteriors])
+    largest = np.array([modes.kl[0] for modes in posteriors])
+    inside = np.mean((largest >= PAPER_KL[0]) & (largest <= PAPER_KL[1]))
+    low, median, high = np.percentile(largest, [5, 50, 95])
+    found = {n: expected_modes(prior.share, n) for n in _SAMPLES}
+    return (
+        f"Mean-field iterations from {of_posteriors.num_samples} samples of each of "
+        f"{len(posteriors)} posteriors end in a single mode for {np.mean(numbers == 1):.1%} of "
+        f"them (the paper: about 90%), in at most {numbers.max()}. KL(mean field || posterior) of "
+        f"the largest mode is {median:.2f} nats in the median, {low:.2f} to {high:.2f} for 90% of "
+        f"posteriors; {inside:.0%} lie between {PAPER_KL[0]} and {PAPER_KL[1]:g} (the paper's "
+        f"typical range). {of_prior.num_samples} samples of the prior end in {len(prior.share)} "
+        f"modes (the paper: 10 to 20), {_covering(prior.share, 0.9)} of which have 90% of the "
+        f"samples; the largest has {prior.share[0]:.1%} and a KL of {prior.kl[0]:.2f} nats, "
+        f"1/(sum of squared shares) is {1 / np.sum(prior.share**2):.0f}. How many are found "
+        f"depends on the samples: "
+        + ", ".join(f"{n} would find about {k:.0f}" for n, k in found.items())
+        + f". {_evidence([*posteriors, prior])}"
+    )
+
+
+def _evidence(found: list[Modes]) -> str:
+    gaps = [modes.log_z - modes.log_z_check for modes in found]
+    return (
+        f"Modes are fixed points that differ by more than {TOLERANCE} in some mean (the closest "
+        f"two by {min(modes.spacing for modes in found):.2f}, the equations hold to "
+        f"{max(modes.residual for modes in found):.0e}). The standard error of log Z, and so of "
+        f"a KL, is at most {max(modes.log_z_stderr for modes in found):.3f} nats; AIS and "
+        f"population annealing differ by {np.sqrt(np.mean(np.square(gaps))):.3f} (rms). Families "
+        f"leave at least {min(modes.num_independent for modes in found):.0f} independent samples "
+        f"of an RBM."
+    )
+
+
+def _covering(share: np.ndarray, fraction: float) -> int:
+    """How many of the largest modes have `fraction` of the samples together."""
+    return int(np.searchsorted(np.cumsum(share), fraction) + 1)

@@ -1,0 +1,161 @@
+"""The modes of Boltzmann machines that mean field finds (the paper's section 4.1.1).
+
+Samples of an RBM are where mean-field iterations start; each converges to a fixed point, and equal
+fixed points are one mode, whose share is that of the samples which lead to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from sampler import ais, mean_field, path, population_annealing, schedules, seeds
+from sampler.population import Population
+from sampler.rbm import RBM
+
+TOLERANCE = 0.05
+"""Fixed points of which no mean differs by more are one mode."""
+
+NUM_RUNS = 4
+"""Independent populations that share the samples of an RBM."""
+
+POSTERIORS_AT_ONCE = 50
+
+
+class Settings(NamedTuple):
+    """How an RBM is sampled and its log Z estimated.
+
+    Attributes:
+      num_samples: of the RBM, a multiple of `NUM_RUNS`; also the chains of AIS.
+      num_temperatures: of population annealing from the uniform distribution, and of AIS.
+      num_sweeps: of population annealing at each temperature.
+    """
+
+    num_samples: int
+    num_temperatures: int
+    num_sweeps: int = 2
+
+
+class Modes(NamedTuple):
+    """The modes of one RBM, the largest share first; NumPy, float64.
+
+    Attributes:
+      share: fraction of the samples that lead to each, [M].
+      kl: KL(mean field || RBM) of each in nats, [M].
+      means: of all units, [M, n1 + n2].
+      residual: largest error of the fixed points' equations.
+      log_z: by AIS; an error of it is one of each KL.
+      log_z_stderr: its standard error.
+      log_z_check: by population annealing, which has another base and other numbers.
+      num_independent: samples / rho_t, about how many independent samples these are.
+    """
+
+    share: np.ndarray
+    kl: np.ndarray
+    means: np.ndarray
+    residual: float
+    log_z: float
+    log_z_stderr: float
+    log_z_check: float
+    num_independent: float
+
+    @property
+    def spacing(self) -> float:
+        """Largest difference of two modes' means, for the two that are closest; inf for one."""
+        gaps = abs(self.means[:, None] - self.means[None]).max(-1)
+        return float(np.min(gaps + np.diag(np.full(len(gaps), np.inf))))
+
+
+def find_many(
+    rbm: RBM,
+    settings: Settings,
+    seed: tf.Tensor,
+    progress_fn: Callable[[int], object] = lambda num_rbms: None,
+) -> list[Modes]:
+    """`find` of RBMs [B], some at a time; `progress_fn` is called with how many were done."""
+    found = []
+    for first in range(0, rbm.b1.shape[0], POSTERIORS_AT_ONCE):
+        some = tf.nest.map_structure(lambda t, i=first: t[i : i + POSTERIORS_AT_ONCE], rbm)
+        found += find(some, settings, seeds.fold_in(seed, first))
+        progress_fn(some.b1.shape[0])
+    return found
+
+
+def find(rbm: RBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
+    """The modes of each of the RBMs [B].
+
+    Args:
+      rbm: RBMs with one batch dimension.
+      settings: how to sample.
+      seed: int32, shape [2].
+    """
+    betas = schedules.linear(settings.num_temperatures)
+    # a base of the RBM's own biases can hide a mode, the uniform one cannot
+    annealed = population_annealing.run(
+        path.from_uniform(rbm),
+        betas,
+        num_chains=settings.num_samples // NUM_RUNS,
+        num_runs=NUM_RUNS,
+        num_sweeps=settings.num_sweeps,
+        seed=seeds.fold_in(seed, 0),
+    )
+    population = annealed.population
+    log_z = _log_z(rbm, population, betas, seeds.fold_in(seed, 1))
+    m1, m2 = mean_field.fixed_point(rbm, population.z1)
+    residual = mean_field.residual(rbm, m1, m2).numpy()
+    kl = mean_field.kl(rbm, m1, m2, log_z.log_z).numpy()
+    means = tf.concat([m1, m2], -1).numpy().astype(np.float64)
+    weights = tf.nn.softmax(population.log_weights, -1).numpy()
+    return [
+        Modes(
+            *_merge(means[i], kl[i], weights[i]),
+            residual=float(residual[i].max()),
+            log_z=float(log_z.log_z[i]),
+            log_z_stderr=float(log_z.stderr[i]),
+            log_z_check=float(annealed.log_z[i]),
+            num_independent=float(settings.num_samples / annealed.rho_t[i]),
+        )
+        for i in range(len(means))
+    ]
+
+
+def cluster(means: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
+    """Which mode each of the fixed points [C, n] is, int, [C]; modes count from 0.
+
+    Each mode is led by the first point that is in none before, and takes all within the tolerance:
+    right as long as modes are further apart than the points of one are.
+    """
+    labels = np.full(len(means), -1)
+    for mode in range(len(means)):
+        rest = np.flatnonzero(labels < 0)
+        if not len(rest):
+            break
+        near = abs(means[rest] - means[rest[0]]).max(-1) <= tolerance
+        labels[rest[near]] = mode
+    return labels
+
+
+def _merge(
+    means: np.ndarray, kl: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Share [M], KL [M] and means [M, n] of the modes of weighted fixed points [C, n]."""
+    labels = cluster(means)
+    share = np.bincount(labels, weights)
+    order = np.argsort(-share)
+    leaders = np.unique(labels, return_index=True)[1][order]
+    return share[order], kl[leaders], means[leaders]
+
+
+def _log_z(rbm: RBM, population: Population, betas: np.ndarray, seed: tf.Tensor) -> ais.Estimate:
+    """AIS from independent units with the samples' means, so that it starts near each RBM."""
+    weights = population.weights()[..., None]
+    # weights sum to 1 but for rounding, and means are not to pass 1
+    mean1, mean2 = (
+        tf.clip_by_value(tf.reduce_sum(weights * z, -2), 0, 1)
+        for z in (population.z1, population.z2)
+    )
+    base = path.from_means(rbm, mean1, mean2)
+    return ais.run(base, betas, population.z1.shape[-2], seed).estimate

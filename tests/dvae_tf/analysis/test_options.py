@@ -1,0 +1,67 @@
+"""The commands as a user starts them, and what their flags name."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dvae_tf import data, export
+from dvae_tf.analysis import options
+from dvae_tf.evaluation import evaluate
+
+
+class FakeModel:
+    """Stands in for an export: its "posteriors" are the images that it was given."""
+
+    def __init__(self, directory):
+        self.directory = directory
+
+    def check_pixels(self, num_pixels, dataset):
+        assert (num_pixels, dataset) == (64, "digits")
+
+    def encode(self, x):
+        return x
+
+    def prior_rbm(self):
+        return "prior"
+
+
+def values(num_images):
+    return SimpleNamespace(
+        export_dir="somewhere", dataset="digits", data_dir="", split="valid", num_images=num_images
+    )
+
+
+def test_posteriors_are_of_the_subset_of_the_split(monkeypatch):
+    monkeypatch.setattr(export, "ExportedModel", FakeModel)
+    valid = data.load("digits", "").valid
+    found, prior = options.load(values(7))
+    np.testing.assert_array_equal(found, evaluate.subset(valid, 7))
+    assert prior == "prior" and found.dtype == "float32"
+    assert len(options.load(values(0))[0]) == len(valid)
+
+
+@pytest.fixture(scope="module")
+def mistaken(project, tmp_path_factory):
+    """What each command says of an export that is not there; side by side."""
+    processes = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", f"dvae_tf.analysis.{name}", "--export_dir=nowhere"],
+            cwd=project,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("modes", "partition_function")
+    }
+    return {name: (*p.communicate(), p.returncode) for name, p in processes.items()}
+
+
+@pytest.mark.parametrize("name", ["modes", "partition_function"])
+def test_a_missing_export_is_one_line(name, mistaken):
+    stdout, stderr, status = mistaken[name]
+    assert status == 1 and stdout == ""
+    assert stderr.splitlines()[-1].startswith(f"{name}.py: nowhere: not a readable SavedModel")
+    assert "Traceback" not in stderr
