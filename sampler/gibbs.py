@@ -84,7 +84,7 @@ def _hold(z: tf.Tensor, mask: tf.Tensor | None, values: tf.Tensor | None) -> tf.
 
 
 def run(
-    rbm: AnyRBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor, clamp: Clamp = FREE
+    rbm: Conditionals, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor, clamp: Clamp = FREE
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`num_sweeps` (at least 1) hard sweeps; shapes as in `sweep`.
 
@@ -99,12 +99,13 @@ def run(
     if z2.shape.rank > 2 or (num_chains or 0) < _MANY or num_chains % _GROUP:
         return _run(rbm, z2, num_sweeps, seed)
     groups = num_chains // _GROUP
-    z1, z2 = _run(rbm.copies(groups), tf.reshape(z2, [groups, _GROUP, n2]), num_sweeps, seed)
+    copies = tf.nest.map_structure(lambda t: tf.tile(t[None], [groups] + [1] * t.shape.rank), rbm)
+    z1, z2 = _run(copies, tf.reshape(z2, [groups, _GROUP, n2]), num_sweeps, seed)
     return tf.reshape(z1, [num_chains, -1]), tf.reshape(z2, [num_chains, n2])
 
 
 def _run(
-    rbm: AnyRBM, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor, clamp: Clamp = FREE
+    rbm: Conditionals, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor, clamp: Clamp = FREE
 ) -> tuple[tf.Tensor, tf.Tensor]:
     def body(i: tf.Tensor, z2: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return i + 1, sweep(rbm, z2, seeds.fold_in(seed, i), clamp=clamp)[1]

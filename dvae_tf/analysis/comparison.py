@@ -12,7 +12,7 @@ from dvae_tf.analysis import convergence
 from dvae_tf.analysis.convergence import TARGET, Curve, Truth, temperatures_for
 from sampler import path, seeds
 from sampler.path import Path
-from sampler.rbm import RBM
+from sampler.rbm import RBM, AnyRBM
 
 
 class Settings(NamedTuple):
@@ -63,7 +63,7 @@ class Case(NamedTuple):
 
 
 def compare(
-    posteriors: RBM, prior: RBM, settings: Settings, seed: tf.Tensor, show_progress: bool = True
+    posteriors: AnyRBM, prior: RBM, settings: Settings, seed: tf.Tensor, show_progress: bool = True
 ) -> list[Case]:
     """Posteriors from their biases (the paper's base) and from means, the prior from uniform.
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from sampler import ais, gibbs, path, schedules, seeds
 from sampler.path import Path
-from sampler.rbm import RBM
+from sampler.rbm import AnyRBM
 
 TARGET = 1e-2
 """Standard deviation of log Z, in nats, at which the paper compares posteriors and prior."""
@@ -65,7 +65,7 @@ def truth(
     return Truth((forward + backward) / 2, stderr, backward - forward)
 
 
-def path_from_gibbs_means(rbm: RBM, seed: tf.Tensor) -> Path:
+def path_from_gibbs_means(rbm: AnyRBM, seed: tf.Tensor) -> Path:
     """The path from independent units with the means of the end states of short Gibbs chains."""
     z2 = gibbs.initial(rbm, _BASE_CHAINS, seeds.fold_in(seed, 0))
     z1, z2 = _sweeps(rbm, z2, seeds.fold_in(seed, 1))
@@ -134,5 +134,5 @@ def temperatures_for(num_temperatures: np.ndarray, std: np.ndarray, target: floa
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _sweeps(rbm: RBM, z2: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _sweeps(rbm: AnyRBM, z2: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return gibbs.run(rbm, z2, _BASE_SWEEPS, seed)

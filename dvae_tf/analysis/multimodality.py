@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from sampler import ais, mean_field, path, population_annealing, schedules, seeds
 from sampler.population import Population
-from sampler.rbm import RBM
+from sampler.rbm import AnyRBM
 
 TOLERANCE = 0.05
 """Fixed points of which no mean differs by more are one mode."""
@@ -70,7 +70,7 @@ class Modes(NamedTuple):
 
 
 def find_many(
-    rbm: RBM,
+    rbm: AnyRBM,
     settings: Settings,
     seed: tf.Tensor,
     progress_fn: Callable[[int], object] = lambda num_rbms: None,
@@ -84,11 +84,11 @@ def find_many(
     return found
 
 
-def find(rbm: RBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
+def find(rbm: AnyRBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
     """The modes of each of the RBMs [B].
 
     Args:
-      rbm: RBMs with one batch dimension.
+      rbm: AnyRBMs with one batch dimension.
       settings: how to sample.
       seed: int32, shape [2].
     """
@@ -149,7 +149,7 @@ def _merge(
     return share[order], kl[leaders], means[leaders]
 
 
-def _log_z(rbm: RBM, population: Population, betas: np.ndarray, seed: tf.Tensor) -> ais.Estimate:
+def _log_z(rbm: AnyRBM, population: Population, betas: np.ndarray, seed: tf.Tensor) -> ais.Estimate:
     """AIS from independent units with the samples' means, so that it starts near each RBM."""
     weights = population.weights()[..., None]
     # weights sum to 1 but for rounding, and means are not to pass 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 if TYPE_CHECKING:  # TensorFlow is loaded when the flags have been read
-    from sampler.rbm import RBM
+    from sampler.rbm import RBM, AnyRBM
 
 
 def define(num_images: int) -> None:
@@ -29,7 +29,7 @@ def define(num_images: int) -> None:
     flags.DEFINE_integer("seed", 0, "of all random numbers", lower_bound=0)
 
 
-def load(values: flags.FlagValues) -> tuple[RBM, RBM]:
+def load(values: flags.FlagValues) -> tuple[AnyRBM, RBM]:
     """The posteriors [B] of the chosen images, and the prior.
 
     Raises:
