@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from dvae_tf import data, generation, pictures
+from dvae_tf import curves, data, generation, pictures
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, subset
 from dvae_tf.export import export
@@ -53,6 +53,7 @@ def run(config: Config, data_dir: Path, log_dir: Path) -> dict[str, float]:
         config.num_temperatures,
     )
     save_pictures(trainer.model, dataset, log_dir, config.seed)
+    curves.save(log_dir)
     metrics = _metrics(result, trainer, config)
     write_atomically(metrics_path, json.dumps(metrics, indent=2) + "\n")
     return metrics
@@ -74,7 +75,7 @@ def report(metrics: dict[str, float], log_dir: Path) -> str:
             f"and {metrics['log_z_prior_upper']:.2f}"
         )
     lines += [
-        f"Pictures   {picture}",
+        f"Pictures   {picture}, {log_dir / 'curves.png'}",
         f"Model      {log_dir / 'saved_model'}",
         f"Curves     tensorboard --logdir {log_dir}",
     ]

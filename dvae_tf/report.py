@@ -32,7 +32,7 @@ def save(
     """
     paths = [output_dir / f"{name}.{kind}" for kind in ("csv", "png", "md")]
     write_atomically(paths[0], to_csv(rows))
-    _write_png(paths[1], figure)
+    write_png(paths[1], figure)
     write_atomically(paths[2], reading.strip() + "\n")
     print(reading.strip())
     print(*paths, sep="\n")
@@ -53,7 +53,8 @@ def to_csv(rows: Sequence[Mapping[str, object]]) -> str:
     return text.getvalue()
 
 
-def _write_png(path: Path, figure: Figure) -> None:
+def write_png(path: Path, figure: Figure) -> None:
+    """Writes a figure, whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     figure.savefig(temporary, format="png", dpi=_DPI)
     os.replace(temporary, path)

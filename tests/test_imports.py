@@ -15,7 +15,7 @@ LAYERS = [
     "dvae_tf.model",
     "dvae_tf.objectives",
     "dvae_tf.training dvae_tf.evaluation dvae_tf.generation dvae_tf.export "
-    "dvae_tf.experiment dvae_tf.cli",
+    "dvae_tf.experiment dvae_tf.curves dvae_tf.cli",
     "run_dvae eval_nll dvae_tf.paper dvae_tf.toys dvae_tf.analysis",
 ]
 """From the bottom to the top: a module imports from its own layer and from those below."""

@@ -1,0 +1,69 @@
+"""A run's curves as a picture, from its TensorBoard events.
+
+python -m dvae_tf.curves --log_dir=runs/mnist
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from dvae_tf import cli
+from dvae_tf.config import ConfigError
+from dvae_tf.report import write_png
+
+PANELS = {
+    "valid/nll": "validation NLL (nats)",
+    "train/log_likelihood": "log p(x | relaxed z) in training (nats)",
+    "posterior/rms_coupling": "root mean square of the posteriors' W",
+    "prior/rms_coupling": "root mean square of the prior's W",
+}
+
+
+def read(log_dir: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Steps and values of each scalar, by name; a resumed run's files are read as one."""
+    events = EventAccumulator(str(log_dir), size_guidance={"tensors": 0})
+    events.Reload()
+    found = {}
+    for name in events.Tags()["tensors"]:
+        # later files of a resumed run repeat the steps since its checkpoint
+        values = {e.step: make_ndarray(e.tensor_proto) for e in events.Tensors(name)}
+        if all(value.shape == () for value in values.values()):
+            steps = sorted(values)
+            found[name] = steps, [float(values[s]) for s in steps]
+    return found
+
+
+def save(log_dir: Path) -> Path:
+    """Writes curves.png into the run's folder; returns its path.
+
+    Raises:
+      ConfigError: the folder holds no events of a run.
+    """
+    scalars = read(log_dir)
+    panels = [name for name in PANELS if name in scalars]
+    if not panels:
+        raise ConfigError(f"--log_dir={log_dir}: found no TensorBoard events, accepted is a run's")
+    figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
+    for axis, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        axis.plot(*scalars[name], marker="." if len(scalars[name][0]) < 50 else "")
+        axis.set(title=PANELS[name], xlabel="step")
+        axis.grid(color="0.9")
+    path = log_dir / "curves.png"
+    write_png(path, figure)
+    return path
+
+
+def main(argv: list[str]) -> None:
+    """Flags to one picture."""
+    del argv
+    print(save(Path(flags.FLAGS.log_dir)))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("log_dir", "runs/digits", "folder of the run", allow_override=True)
+    cli.run(main)
