@@ -186,3 +186,34 @@ def test_persistent_chains_as_prior_sampler(eagerly, small_config, digits):
     info = do_step(step_fn, 0)
     assert info["prior/resampled"] == 0 and info["prior/ess"] == 1
     assert np.isfinite(info["train/objective"])
+
+
+KINDS = {
+    "three samples": {"num_samples": 3},
+    "three samples, plain gradient": {"num_samples": 3, "iw_gradient": "iwae"},
+    "two relaxed sweeps": {"relaxed_sweeps": 2},
+    "unequal sides": {"num_latents": 10, "num_latents_1": 7},
+    "low rank": {"coupling_rank": 2, "num_latents_1": 5},
+    "directed": {"posterior": "directed", "num_layers": 3, "num_samples": 2},
+    "directed, own context": {"posterior": "directed", "num_layers": 2, "shared_context": False},
+    "DVAE#": {"posterior": "directed", "relaxation": "power", "sharpness": 30.0},
+    "structured prediction": {"task": "structured_prediction", "num_samples": 2},
+    "structured prediction, directed": {"task": "structured_prediction", "posterior": "directed"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_model_goes_through_the_same_step(eagerly, kind, small_config, digits):
+    config = dataclasses.replace(small_config, weight_decay=0.0, kl_warmup=0.0, **KINDS[kind])
+    step_fn = build(config, digits.train[:200])
+    before = [v.numpy() for v in step_fn.model.trainable_variables]
+    chains = step_fn.state.chains.numpy()
+    info = do_step(step_fn, 0)
+    assert all(np.all(np.isfinite(v)) for v in info.values())
+    for variable, old in zip(step_fn.model.trainable_variables, before, strict=True):
+        used = config.task == "vae" or not variable.path.startswith("prior/")
+        assert np.any(variable.numpy() != old) == used, variable.path
+    units = config.sides[1] if config.posterior == "undirected" else 0
+    assert chains.shape == (200, config.num_samples, units)
+    assert np.any(step_fn.state.chains.numpy() != chains) == (units > 0)
+    assert 1 <= info["train/importance_ess"] <= config.num_samples + 1e-5
