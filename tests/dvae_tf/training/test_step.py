@@ -67,7 +67,7 @@ def test_only_the_batch_s_chains_move(whole_run):
         others = np.setdiff1d(np.arange(len(before)), batch)
         np.testing.assert_array_equal(before[others], after[others])
         # six units redrawn: the chance that a chain stays as it was is about 2^-6
-        assert np.mean(np.any(before[batch] != after[batch], 1)) > 0.8
+        assert np.mean(np.any(before[batch] != after[batch], (1, 2))) > 0.8
 
 
 def test_population_follows_the_prior(whole_run):
