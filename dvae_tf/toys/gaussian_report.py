@@ -112,7 +112,7 @@ def reading(curves: Quartiles, gradients: Mapping[str, Gradients], settings: Set
     parts += [_sentence(name, found[name]) for name in sweeps]
     parts.append(
         f"At the end REINFORCE has {found['REINFORCE'].last:.2g} and reparameterisation "
-        f"{found['reparameterised'].last:.2g}; the lowest is of: {best}."
+        f"{found['reparameterised'].last:.2g}; lowest: {best}."
     )
     biases = [f"{_relative(gradients[n].bias, gradients[n]):.1%}" for n in sweeps]
     worst = max(_significance(gradients[n]) for n in ("REINFORCE", "reparameterised"))
@@ -143,7 +143,10 @@ def _sentence(name: str, found: Comparison) -> str:
         if found.ahead
         else f"never a ratio of {FACTOR:g}"
     )
-    return f"{name}: {reached}; {ahead}; {found.last:.2g} at the end ({found.last_ratio:.2g})."
+    return (
+        f"{name}: {reached}; {ahead}; {found.last:.2g} at the end, REINFORCE's "
+        f"being {found.last_ratio:.2g} times as large."
+    )
 
 
 def figure(curves: Quartiles, histories: Mapping[str, Gaussian], settings: Settings) -> Figure:

@@ -105,13 +105,12 @@ def measure(loss: Loss, num_samples: int, seed: int) -> Gradients:
     size = min(num_samples, _CHUNK)
     phi = PROBE.copies(size)
 
-    @tf.function
     def estimates(seed: tf.Tensor) -> tf.Tensor:
         return _vector(gradient(loss, phi, TARGET, _normal([size, 1, DRAWS, 2], seed)))
 
     folder = seeds.make_seed(seed)
     chunks = range(num_samples // size)
-    values = np.concatenate([estimates(seeds.fold_in(folder, tf.constant(i))) for i in chunks])
+    values = np.concatenate([estimates(seeds.fold_in(folder, i)) for i in chunks])
     exact = _vector(exact_gradient(PROBE, TARGET)).numpy()
     deviation = values.std(0, ddof=1)
     error = deviation / np.sqrt(len(values))

@@ -65,15 +65,15 @@ def reading(results: Mapping[int, Runs], settings: Settings) -> str:
     apart = spread(results)
     parts.append(
         f"The largest mean lies {apart:.1%} above the smallest"
-        + (", which more sweeps do not lower." if apart <= TOLERANCE else ": t matters here.")
+        + (": t decides little." if apart <= TOLERANCE else ": t matters here.")
     )
     counts = [effective_components(runs) for runs in results.values()]
     parts.append(
         f"An RBM's mass ends on {', '.join(f'{np.mean(c):.2f}' for c in counts)} components "
         f"(exp of the entropy, mean over RBMs, in the order of t; at most "
-        f"{max(c.max() for c in counts):.2f}): KL(q || p) is log {s.num_components} = "
-        f"{np.log(s.num_components):.3f} for a q that equals one component far from the others, "
-        "and what a q on a few of them avoids of it, it gains in entropy."
+        f"{max(c.max() for c in counts):.2f}). KL(q || p) is log {s.num_components} = "
+        f"{np.log(s.num_components):.3f} for a q that equals one component far from the others; "
+        "RBMs clearly below that hold more than one."
     )
     return " ".join(parts)
 
@@ -102,5 +102,5 @@ def figure(results: Mapping[int, Runs], settings: Settings) -> Figure:
     end.set_xlim(settings.num_steps / 4, settings.num_steps)
     end.set_ylim(late.min() - margin, late.max() + margin)
     end.set_title("(b) its last three quarters", loc="left")
-    end.legend(frameon=False)
+    whole.legend(frameon=False)
     return picture

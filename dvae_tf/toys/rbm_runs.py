@@ -92,13 +92,12 @@ def kl_gradient(
       seed: int32, shape [2].
     """
     relaxation = relaxations.make(settings.relaxation, settings.sharpness)
-    _, chains = gibbs.run(phi, chains, settings.num_sweeps, seeds.fold_in(seed, 0))
+    fixed = tf.nest.map_structure(tf.stop_gradient, phi)
+    _, chains = gibbs.run(fixed, chains, settings.num_sweeps, seeds.fold_in(seed, 0))
     relaxed_seeds = [seeds.fold_in(seed, 1 + i) for i in range(num_relaxed_sweeps)]
     with tf.GradientTape() as tape:
         tape.watch(phi)
-        fixed = tf.nest.map_structure(tf.stop_gradient, phi)
-        start = tf.stop_gradient(chains)
-        zeta1, zeta2 = relaxed_sweeps(phi, start, relaxed_seeds, relaxation.sample)
+        zeta1, zeta2 = relaxed_sweeps(phi, chains, relaxed_seeds, relaxation.sample)
         log_p = mixture.log_prob(tf.concat([zeta1, zeta2], -1))
         loss = tf.reduce_sum(tf.reduce_mean(-fixed.energy(zeta1, zeta2) - log_p, -1))
     return IsingRBM(*tape.gradient(loss, list(phi))), chains
