@@ -39,16 +39,24 @@ def keep_freed_memory() -> None:
         return
 
 
-def run(main: Callable[[list[str]], None]) -> None:
-    """`absl.app.run` of `main`; a known error is one line on standard error and exit status 1."""
+def run(main: Callable[[list[str]], None], tensorflow: bool = True) -> None:
+    """`absl.app.run` of `main`; a known error is one line on standard error and exit status 1.
+
+    Args:
+      main: what takes the arguments that are no flags.
+      tensorflow: whether `main` uses TensorFlow, which is then loaded quietly.
+    """
     from absl import app
 
     from dvae_tf.config import ConfigError
+    from sampler import quiet
 
     def guarded(argv: list[str]) -> None:
         try:
             if len(argv) > 1:
                 raise ConfigError(f"found the argument {argv[1]!r}; accepted are flags (--help)")
+            if tensorflow:
+                quiet.load_tensorflow()
             main(argv)
         except KeyboardInterrupt:
             sys.exit(130)

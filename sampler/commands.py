@@ -12,7 +12,6 @@ import json
 import math
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
+from sampler import quiet
 from sampler.command_line import files, options
 
 if TYPE_CHECKING:
@@ -115,10 +115,9 @@ RUN = {"log_z": log_z, "sample": sample}
 @contextlib.contextmanager
 def _task(path: str, arrays: tuple, values: flags.FlagValues) -> Iterator[Task]:
     """The RBMs of a file as a task with its progress bar; what is refused is said of the file."""
-    with _held_back_standard_error():
-        import tensorflow as tf
+    quiet.load_tensorflow()
+    import tensorflow as tf
 
-        tf.config.list_logical_devices()  # looks for GPUs, and tells of those that it lacks
     from sampler import checks, seeds
     from sampler.command_line.tasks import Task
     from sampler.rbm import RBM
@@ -178,28 +177,3 @@ def _plain(value: Any) -> Any:
 
 def _complain(error: Exception) -> None:
     tqdm.write(f"sampler: {files.reason(error)}", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _held_back_standard_error() -> Iterator[None]:
-    """Keeps back what C++ writes to standard error, and shows it if the body fails.
-
-    TensorFlow says that it found no GPU before it reads any setting that could quieten it. Where
-    TF_CPP_MIN_LOG_LEVEL asks for its messages, nothing is held back.
-    """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1"):
-        yield
-        return
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        kept = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
