@@ -34,7 +34,7 @@ class Smoothing(NamedTuple):
 def power(sharpness: float) -> Smoothing:
     """r(zeta | 0) = kappa zeta^(kappa - 1) with kappa = 1 / sharpness: infinite at zeta = 0."""
     kappa = 1 / sharpness
-    # powers as exp(log): XLA's own take twice as long on a CPU
+    # powers as exp(log): XLA's own take several times as long on a CPU
     return Smoothing(
         draw=lambda rho: tf.exp(sharpness * tf.math.log(rho)),
         log_density=lambda zeta: math.log(kappa) + (kappa - 1) * tf.math.log(zeta),
