@@ -12,6 +12,9 @@ from sampler.plots import BLUE, GREY, ORANGE
 
 GREEN = "#4f8a4b"
 
+_MEASURES = ("std", "predicted")
+"""Fields of a `Curve`: the spread as measured, and as the weights tell it."""
+
 
 def rows(cases: list[Case]) -> list[dict[str, object]]:
     """A row for each RBM, base and number of temperatures."""
@@ -34,7 +37,10 @@ def rows(cases: list[Case]) -> list[dict[str, object]]:
 
 
 def figure(cases: list[Case]) -> Figure:
-    """The paper's two panels: thin lines are RBMs, thick ones their geometric means."""
+    """The paper's two panels: thin lines are RBMs, thick ones their geometric means.
+
+    Dashed is the spread that the weights tell, of which the number of repeats makes no noise.
+    """
     drawn = Figure(figsize=(9.5, 3.9), layout="constrained")
     left, right = drawn.subplots(1, 2, sharex=True)
     colours = {"biases": BLUE, "means": GREEN, "uniform": ORANGE}
@@ -42,10 +48,12 @@ def figure(cases: list[Case]) -> Figure:
         colour = colours[case.base]
         _draw(left, case, case.curve.error, colour)
         _draw(right, case, case.curve.std, colour)
+        by_weights = np.exp(np.log(case.curve.predicted).mean(1))
+        right.plot(case.curve.num_temperatures, by_weights, color=colour, linestyle="--")
         left.axhline(case.truth.stderr.max(), color=colour, linewidth=0.9, linestyle=":")
-    right.axhline(TARGET, color=GREY, linewidth=1, linestyle="--")
+    right.axhline(TARGET, color=GREY, linewidth=1)
     left.set(title="a) error (dotted: the truth's own)", ylabel=r"mean $|\log\hat Z-\log Z|$, nats")
-    right.set(title="b) spread of the estimates", ylabel=r"std of $\log\hat Z$, nats")
+    right.set(title="b) spread (dashed: by the weights)", ylabel=r"std of $\log\hat Z$, nats")
     for axes in (left, right):
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
@@ -90,17 +98,18 @@ def _sureness(cases: list[Case]) -> str:
 
 def _needed(case: Case, prior: Case) -> str:
     """Temperatures of one case, the medians over its RBMs, beside the prior's."""
-    counts, predicted = case.needed(), case.needed("predicted")
-    text = f"{_count(counts)} ({_count(predicted)}) temperatures for "
+    measured, by_weights = (_count(case, field) for field in _MEASURES)
+    text = f"{measured} ({by_weights}) temperatures for "
     if case is prior:
         return text + f"the prior, annealed from the {case.base} distribution"
-    ratios = [np.median(prior.needed(f)) / np.median(case.needed(f)) for f in ("std", "predicted")]
-    text += f"{len(counts)} posteriors, annealed from their {case.base}"
-    if not np.all(np.isfinite(ratios)):
-        return text
-    return text + f": the prior needs {ratios[0]:.1f} ({ratios[1]:.1f}) times as many"
+    ratios = [np.median(prior.needed(f)) / np.median(case.needed(f)) for f in _MEASURES]
+    shown = ["an unknown number of" if np.isnan(r) else f"{r:.1f}" for r in ratios]
+    return (
+        text + f"{case.curve.std.shape[1]} posteriors, annealed from their {case.base} (the "
+        f"median), of which the prior needs {shown[0]} ({shown[1]}) times as many"
+    )
 
 
-def _count(needed: np.ndarray) -> str:
-    middle = np.median(needed)
-    return "more than were tried" if np.isnan(middle) else f"{middle:.0f}"
+def _count(case: Case, field: str) -> str:
+    middle = np.median(case.needed(field))
+    return f"above {case.curve.num_temperatures[-1]:.0f}" if np.isnan(middle) else f"{middle:.0f}"

@@ -88,7 +88,7 @@ def find(rbm: AnyRBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
     """The modes of each of the RBMs [B].
 
     Args:
-      rbm: AnyRBMs with one batch dimension.
+      rbm: with one batch dimension.
       settings: how to sample.
       seed: int32, shape [2].
     """
