@@ -4,9 +4,10 @@ import numpy as np
 import oracles
 import pytest
 import tensorflow as tf
+from scipy.special import expit
 
+from sampler import ais, seeds
 from sampler import path as paths
-from sampler import seeds
 from sampler.rbm import RBM
 
 SEED = seeds.make_seed(0)
@@ -160,3 +161,35 @@ def test_a_sweep_moves_chains_by_the_kernel():
     z1 = tf.tile(tf.constant(oracles.states(N1)[first][None], tf.float32), [count, 1])
     counts = np.bincount(oracles.index(path.sweep(z1, 0.7, SEED)), minlength=2**N1)
     assert oracles.chi_square(counts, count * law) < 5
+
+
+def rbm_of(arrays):
+    return RBM(*(tf.constant(a) for a in arrays))
+
+
+def test_mean_field_base_is_the_fixed_point_of_weak_couplings():
+    generator = np.random.default_rng(0)
+    arrays = oracles.parameters(generator, 4, 6, 0.5, (3,))
+    route = paths.from_mean_field(rbm_of(arrays), num_sweeps=100)
+    for b1, b2, w, base1, base2 in zip(*arrays, route.base1, route.base2, strict=True):
+        m1, m2 = (1 / (1 + np.exp(-np.asarray(base, np.float64))) for base in (base1, base2))
+        np.testing.assert_allclose(base1, b1 + w @ m2, atol=1e-5)
+        np.testing.assert_allclose(base2, b2 + w.T @ m1, atol=1e-5)
+        # and nearer to the RBM than its biases are, by the free energies of both
+        assert free_energy(b1, b2, w, m1, m2) < free_energy(b1, b2, w, expit(b1), expit(b2))
+
+
+def free_energy(b1, b2, w, m1, m2):
+    entropy = sum(oracles.entropy(p) for m in (m1, m2) for p in np.stack([m, 1 - m], -1))
+    return -(b1 @ m1 + b2 @ m2 + m1 @ w @ m2) - entropy
+
+
+def test_any_mean_field_base_gives_an_unbiased_estimate():
+    # two temperatures and a base that one update leaves far from a fixed point
+    arrays = oracles.parameters(np.random.default_rng(1), 4, 5, 1.0)
+    route = paths.from_mean_field(rbm_of(arrays), num_sweeps=1)
+    run = ais.run(route, np.array([0.0, 1.0]), 100_000, seeds.make_seed(0))
+    ratio = np.exp(run.state.log_weights.numpy() - oracles.log_z(*arrays))
+    mean, stderr = oracles.mean_and_stderr(ratio)
+    oracles.assert_within(mean, 1.0, stderr)
+    assert ratio.std() > 0.1
