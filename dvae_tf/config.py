@@ -110,6 +110,10 @@ class Config:
         total = self.num_latents
         fits = total % self.num_layers == 0
         _require(fits, "num_layers", self.num_layers, f"a divisor of the {total} latents")
+        for name, owner in _OWNERS.items():
+            idle = self.posterior != owner and getattr(self, name) != getattr(Config, name)
+            accepted = f"only with --posterior={owner}"
+            _require(not idle, name, getattr(self, name), accepted)
         if self.posterior == "undirected":
             accepted = ", ".join(PLUGGED_IN)
             _require(
@@ -161,6 +165,9 @@ CHOICES = {
 
 FIELDS = tuple(f.name for f in dataclasses.fields(Config) if f.name != "hidden_units")
 """The fields that the command line sets."""
+
+_OWNERS = {"num_layers": "directed", "shared_context": "directed", "coupling_rank": "undirected"}
+"""Fields that mean something to one kind of posterior: elsewhere they keep their defaults."""
 
 _POSITIVE = (
     "sharpness",

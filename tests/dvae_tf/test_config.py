@@ -132,6 +132,19 @@ def test_sweeps_take_relaxations_without_a_density():
         resolve("digits", relaxation="power")
 
 
+@pytest.mark.parametrize(
+    ("posterior", "field", "value"),
+    [
+        ("undirected", "num_layers", 2),
+        ("undirected", "shared_context", False),
+        ("directed", "coupling_rank", 8),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(posterior, field, value):
+    with pytest.raises(ConfigError, match=f"--{field}: found {value}, accepted is only with"):
+        resolve("digits", posterior=posterior, **{field: value})
+
+
 def test_structured_prediction_has_the_paper_s_settings():
     config = resolve("binarized_mnist", task="structured_prediction")
     assert (config.learning_rate, config.hidden_units) == (3e-4, (200,))
