@@ -56,6 +56,7 @@ flags.DEFINE_integer("eval_samples", None, "importance samples per image in the 
 flags.DEFINE_integer("num_temperatures", None, "AIS temperatures of each posterior")
 flags.DEFINE_integer("prior_temperatures", None, "AIS temperatures of the prior, each way")
 flags.DEFINE_integer("checkpoint_every", None, "steps between checkpoints")
+flags.DEFINE_float("max_seconds", float("inf"), "of training; then a checkpoint ends the program")
 FLAGS = flags.FLAGS
 
 
@@ -68,8 +69,9 @@ def main(argv: list[str]) -> None:
     settings = config.resolve(**given)
     log_dir = Path(FLAGS.log_dir or f"runs/{Path(settings.dataset).stem}")
     print(settings.to_json(), end="", flush=True)
-    metrics = experiment.run(settings, Path(FLAGS.data_dir), log_dir)
-    print(experiment.report(metrics, log_dir))
+    metrics = experiment.run(settings, Path(FLAGS.data_dir), log_dir, FLAGS.max_seconds)
+    if metrics:
+        print(experiment.report(metrics, log_dir))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ _ERRORS = (
     ("dvae_tf.data", "DataError"),
     ("dvae_tf.export", "ExportError"),
     ("dvae_tf.training.loop", "TrainingError"),
+    ("dvae_tf.training.checkpoints", "CheckpointError"),
 )
 
 
@@ -48,6 +49,7 @@ def run(main: Callable[[list[str]], None], tensorflow: bool = True) -> None:
     """
     from absl import app
 
+    from dvae_tf import interrupts
     from dvae_tf.config import ConfigError
     from sampler import quiet
 
@@ -63,6 +65,7 @@ def run(main: Callable[[list[str]], None], tensorflow: bool = True) -> None:
         except _known_errors() as error:  # evaluated only when there is one
             sys.exit(f"{_program()}: {error}")
 
+    interrupts.treat_sigterm_as_ctrl_c()
     app.run(guarded)
 
 

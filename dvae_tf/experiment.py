@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +24,22 @@ _GRID = 10
 _COMPLETIONS = 3
 
 
-def run(config: Config, data_dir: Path, log_dir: Path) -> dict[str, float]:
+def run(
+    config: Config, data_dir: Path, log_dir: Path, max_seconds: float = math.inf
+) -> dict[str, float] | None:
     """Trains, evaluates and exports; what is in `log_dir` already is gone on from.
 
+    Args:
+      max_seconds: of training in this call.
+
     Returns:
-      The metrics, as written to `log_dir`/metrics.json.
+      The metrics, as written to `log_dir`/metrics.json; None if the time was over before.
 
     Raises:
       ConfigError: `log_dir` holds a run with another configuration.
       DataError: the dataset cannot be had.
       TrainingError: the objective is not a number.
+      CheckpointError: checkpoints can't be read or written.
     """
     _check_unclaimed(log_dir, config)
     metrics_path = log_dir / "metrics.json"
@@ -44,7 +51,8 @@ def run(config: Config, data_dir: Path, log_dir: Path) -> dict[str, float]:
     write_atomically(log_dir / "config.json", config.to_json())
     if trainer.first_step:
         say(f"Going on from step {trainer.first_step}")
-    trainer.run()
+    if not trainer.run(max_seconds):
+        return None
     result = _evaluator(config, trainer.model, len(dataset.test))(dataset.test)
     export(
         trainer.model,

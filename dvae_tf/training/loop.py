@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from dvae_tf import interrupts
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.data import Dataset
 from dvae_tf.evaluation.evaluate import Evaluator
@@ -75,17 +76,26 @@ class Trainer:
         )
         self.first_step = self.checkpoints.restore()
         self._seconds = float(self.checkpoints.seconds)
-        self._resampled = 0.0
 
-    def run(self) -> None:
+    def run(self, max_seconds: float = math.inf) -> bool:
         """Trains to `num_steps`, then leaves the best validated model in `model`.
 
+        Args:
+          max_seconds: of this call; when they have passed, a checkpoint is saved.
+
+        Returns:
+          Whether the training is finished.
+
         Raises:
+          CheckpointError: a checkpoint can't be written.
           TrainingError: the objective is not a number.
           KeyboardInterrupt: on Ctrl-C, after a checkpoint is saved.
         """
         try:
-            self._train()
+            if not self._train(time.monotonic() + max_seconds):
+                saved = self._save()
+                say(f"{max_seconds:g} s are over; saved {saved}. The same command goes on.")
+                return False
         except KeyboardInterrupt:
             say(f"Interrupted; saved {self._save()}. The same command goes on from there.")
             raise
@@ -98,6 +108,7 @@ class Trainer:
                 f"{self.config.learning_rate}, try a smaller one in another --log_dir"
             )
         say(f"Best validation NLL {self.best_nll:.2f}, at step {best_step}")
+        return True
 
     @property
     def seconds(self) -> float:
@@ -109,7 +120,8 @@ class Trainer:
         """The lowest validation NLL so far."""
         return float(self.checkpoints.best_nll)
 
-    def _train(self) -> None:
+    def _train(self, deadline: float) -> bool:
+        """Whether it came to the end before `deadline` (of `time.monotonic`)."""
         last, first = self.config.num_steps, self.first_step
         interrupted = first > 0 and first % self.config.eval_every == 0
         if interrupted and self.checkpoints.validated < first:
@@ -117,16 +129,20 @@ class Trainer:
         with tqdm(total=last, initial=self.first_step, desc="training", unit="step") as bar:
             for step in range(self.first_step + 1, last + 1):
                 started = time.perf_counter()
-                objective = self._step(step)
+                with interrupts.held_back():
+                    objective = self._step(step)
                 self._seconds += time.perf_counter() - started
                 bar.set_postfix(objective=f"{objective:.1f}", refresh=False)
                 bar.update()
+                if time.monotonic() > deadline and step < last:
+                    return False
                 if step % self.config.checkpoint_every == 0 and step < last:
                     self._save()
                 if step % self.config.eval_every == 0 and step < last:
                     self._validate(step)
         if self.checkpoints.validated < last:
             self._validate(last)
+        return True
 
     def _step(self, step: int) -> float:
         config = self.config
@@ -141,11 +157,12 @@ class Trainer:
                 f"checkpoint: {self.checkpoints.latest or 'none yet'}"
             )
         logits = info.pop("logits")
-        self._resampled += float(info.get("prior/resampled", 0.0))
+        resampled = self.checkpoints.resampled
+        resampled.assign_add(float(info.get("prior/resampled", 0.0)))
         if detailed:
             if "prior/resampled" in info:
-                info["prior/resampled"] = self._resampled / SCALARS_EVERY
-            self._resampled = 0.0
+                info["prior/resampled"] = float(resampled) / SCALARS_EVERY
+            resampled.assign(0.0)
             self.summaries.scalars(info, step)
         if step == 1 or step % max(1, config.num_steps // PICTURES_PER_RUN) == 0:
             population, _ = self.state.read()
@@ -157,9 +174,11 @@ class Trainer:
         result = self.validate(self.dataset.valid, "validation images")
         self.summaries.evaluation(result, step)
         say(f"Step {step}: validation NLL {result.nll:.2f} ± {result.nll_stderr:.2f}")
-        self.checkpoints.offer(result.nll, step)
-        self._save()
+        with interrupts.held_back():
+            self.checkpoints.offer(result.nll, step)
+            self._save()
 
     def _save(self) -> str:
         self.checkpoints.seconds.assign(self._seconds)
-        return self.checkpoints.save()
+        with interrupts.held_back():
+            return self.checkpoints.save()

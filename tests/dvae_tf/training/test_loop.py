@@ -195,3 +195,12 @@ def test_seed_decides_the_start(small_config, dataset, values, tmp_path):
     kernel = "encoder/encoder_dense_0/kernel"
     assert np.mean(starts[0][kernel] != starts[2][kernel]) > 0.9
     assert 0.4 < np.mean(starts[0]["chains"] != starts[2]["chains"]) < 0.6
+
+
+def test_time_limit_saves_and_the_run_goes_on(fake_trainer):
+    first = fake_trainer()
+    assert first.run(max_seconds=0) is False
+    second = fake_trainer()
+    assert second.first_step == 1
+    assert second.run() is True
+    assert bias(second) == STEPS

@@ -1,0 +1,35 @@
+"""Ctrl-C and SIGTERM, which preemptible machines send, at moments when nothing is half done."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def treat_sigterm_as_ctrl_c() -> None:
+    """SIGTERM raises KeyboardInterrupt in the main thread."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Raises KeyboardInterrupt at the end of the block if one of `SIGNALS` came during it.
+
+    Outside the main thread, where signals don't arrive, it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    previous = {s: signal.signal(s, lambda number, _: received.append(number)) for s in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if received:
+        raise KeyboardInterrupt

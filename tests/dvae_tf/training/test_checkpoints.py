@@ -1,0 +1,110 @@
+"""Checkpoints that are damaged, cut short, or find no room."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dvae_tf.training.checkpoints import CheckpointError
+from dvae_tf.training.loop import Trainer
+
+
+@pytest.fixture
+def trainer(small_config, digits, new_trainer, tmp_path) -> Trainer:
+    """With checkpoints of steps 1, 2 and 3, in which the prior's first biases are the step."""
+    trainer = new_trainer(small_config, digits, tmp_path)
+    for step in (1, 2, 3):
+        trainer.state.step.assign(step)
+        trainer.model.prior.f1.assign([float(step)] * 6)
+        trainer.checkpoints.save()
+    return trainer
+
+
+def data_file(trainer: Trainer, step: int) -> Path:
+    return trainer.checkpoints.directory / f"step-{step}.data-00000-of-00001"
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def test_newest_is_read(trainer):
+    trainer.state.step.assign(9)
+    assert trainer.checkpoints.restore() == 3
+
+
+@pytest.mark.parametrize("harm", [cut_short, flip_a_bit, Path.unlink])
+def test_damaged_newest_is_told_and_the_one_before_is_taken(trainer, harm, capsys):
+    harm(data_file(trainer, 3))
+    assert trainer.checkpoints.restore() == 2
+    assert trainer.model.prior.f1.numpy().tolist() == [2.0] * 6
+    told = capsys.readouterr().err
+    assert "step-3 cannot be read (" in told and len(told.strip().splitlines()) == 1
+
+
+def test_damaged_index_is_passed_over(trainer, capsys):
+    cut_short(trainer.checkpoints.directory / "step-3.index")
+    assert trainer.checkpoints.restore() == 2
+    assert "step-3 cannot be read (" in capsys.readouterr().err
+
+
+def test_list_of_checkpoints_is_not_needed(trainer, small_config, digits, new_trainer, tmp_path):
+    (trainer.checkpoints.directory / "checkpoint").write_text("model_checkpoint_path: nonsense\n{")
+    assert new_trainer(small_config, digits, tmp_path).first_step == 3
+
+
+def test_nothing_readable_is_an_error_and_no_new_start(trainer):
+    for step in (1, 2, 3):
+        cut_short(data_file(trainer, step))
+    with pytest.raises(CheckpointError, match="none of its 3 checkpoints can be read") as caught:
+        trainer.checkpoints.restore()
+    assert "\n" not in str(caught.value)
+
+
+def test_leftovers_of_a_killed_save_are_cleared(trainer):
+    leftover = trainer.checkpoints.directory / "step-4_temp"
+    leftover.mkdir()
+    (leftover / "part-00000-of-00001").write_bytes(b"half")
+    trainer.checkpoints.restore()
+    assert not leftover.exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own with room for two checkpoints and a half."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1400k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a tmpfs needs privileges")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_full_disk_leaves_the_earlier_checkpoint_whole(
+    small_config, digits, new_trainer, small_disk
+):
+    trainer = new_trainer(small_config, digits, small_disk)
+    trainer.state.step.assign(1)
+    trainer.checkpoints.save()
+    free = small_disk / "filler"
+    with pytest.raises(OSError), free.open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+    trainer.state.step.assign(2)
+    with pytest.raises(CheckpointError, match="checkpoint of step 2 could not be written") as error:
+        trainer.checkpoints.save()
+    assert "step-1" in str(error.value) and "\n" not in str(error.value)
+    assert trainer.checkpoints.restore() == 1
+    free.unlink()
+    trainer.state.step.assign(3)
+    trainer.checkpoints.save()
+    assert trainer.checkpoints.restore() == 3
