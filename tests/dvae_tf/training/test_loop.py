@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dvae_tf import curves
 from dvae_tf.config import ConfigError
 from dvae_tf.data import Dataset
 from dvae_tf.training.loop import Trainer, TrainingError, batch_indices
@@ -69,6 +70,10 @@ def test_resumed_run_equals_the_whole_one(
     assert resumed.keys() == whole_run.values.keys() and len(resumed) > 50
     for name, value in whole_run.values.items():
         np.testing.assert_array_equal(resumed[name], value, err_msg=name)
+    # what TensorBoard shows too: the second half of a hundred steps counts with the first
+    whole = curves.read(whole_run.trainer.checkpoints.directory.parent)
+    assert curves.read(tmp_path) == whole
+    assert whole["prior/resampled"][0] == [1, 100] and len(whole) > 10
 
 
 @pytest.fixture
