@@ -76,9 +76,9 @@ def csv_rows(results: Results) -> list[dict[str, object]]:
 
 def _row(finished: Finished) -> dict[str, object]:
     run, metrics, commits = finished
-    width = None
-    if "log_z_prior_upper" in metrics:
-        width = metrics["log_z_prior_upper"] - metrics["log_z_prior_lower"]
+    upper, lower = (metrics.get(f"log_z_prior_{end}") for end in ("upper", "lower"))
+    # structured prediction has no prior, and so no bracket
+    width = None if upper is None or lower is None else upper - lower
     return {
         "run": run.name,
         **run.cell._asdict(),
