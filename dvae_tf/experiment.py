@@ -113,12 +113,10 @@ def save_pictures(model: DVAE, dataset: data.Dataset, log_dir: Path, seed: int) 
 def _save_completions(
     model: DVAE, images: np.ndarray, image_shape: tuple[int, int], log_dir: Path, seed: tf.Tensor
 ) -> None:
-    rows = [images]
-    for number in range(_COMPLETIONS):
-        root = seeds.fold_in(seed, number)
-        predicted = _compiled(lambda r=root: generation.reconstruct(model, tf.constant(images), r))
-        rows.append(model.join(images, predicted))
-    table = np.stack([row.reshape(-1, _GRID, images.shape[1]) for row in rows], 1)
+    copies = np.tile(images, (_COMPLETIONS, 1))
+    predicted = _compiled(lambda: generation.reconstruct(model, tf.constant(copies), seed))
+    rows = np.concatenate([images, model.join(copies, predicted)])
+    table = rows.reshape(1 + _COMPLETIONS, -1, _GRID, images.shape[1]).swapaxes(0, 1)
     cells = table.reshape(-1, images.shape[1])
     pictures.save_png(pictures.grid(cells, image_shape, _GRID), log_dir / "completions.png")
 

@@ -39,14 +39,14 @@ class DVAE(keras.Model):
         self.pixel_mean = tf.constant(input_mean, tf.float32)
         clipped = np.clip(target_mean, 1e-3, 1 - 1e-3)
         self.logit_mean = tf.constant(np.log(clipped / (1 - clipped)), tf.float32)
-        shared = config.posterior == "undirected" or config.shared_context
-        hidden = config.hidden_units if shared else ()
-        self.encoder = networks.trunk(hidden, name="encoder", seed=seed)
+        hidden, size = config.hidden_units, len(input_mean)
+        self.encoder = keras.layers.Identity()
+        if config.shared_context:
+            self.encoder, size = networks.trunk(hidden, name="encoder", seed=seed), hidden[-1]
         self.relaxation = relaxations.make(config.relaxation, config.sharpness)
-        size = hidden[-1] if hidden else len(input_mean)
         self.posterior = POSTERIORS[config.posterior](config, size, self.relaxation, seed)
         self.prior = RBMPrior(n1, n2)
-        self.decoder = networks.decoder(config.hidden_units, len(target_mean), seed)
+        self.decoder = networks.decoder(hidden, len(target_mean), seed)
         self.phi(tf.zeros([1, len(input_mean)]))
         self.decode(tf.zeros([1, n1]), tf.zeros([1, n2]))
 
@@ -64,8 +64,6 @@ class DVAE(keras.Model):
 
     def phi(self, inputs: tf.Tensor, training: bool = False) -> Any:
         """The posterior's parameters for inputs [B, D]; RBMs where it is undirected."""
-        if not self.encoder.layers:
-            return self.posterior(inputs - self.pixel_mean, training=training)
         context = self.encoder(inputs - self.pixel_mean, training=training)
         return self.posterior(context, training=training)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dvae_tf.files import write_atomically
+from dvae_tf.files import replaced, write_atomically
 
 _DPI = 150
 
@@ -55,6 +54,5 @@ def to_csv(rows: Sequence[Mapping[str, object]]) -> str:
 
 def write_png(path: Path, figure: Figure) -> None:
     """Writes a figure, whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, format="png", dpi=_DPI)
-    os.replace(temporary, path)
+    with replaced(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=_DPI)

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from sampler import checks
+from sampler import checks, mean_field
 from sampler.rbm import AnyRBM
 
 
@@ -105,35 +105,13 @@ def count_modes(
             f"z2 {tuple(z2.shape)} and rbm.b2 {tuple(rbm.b2.shape)}; accepted: [C, n2] and [n2]"
         )
     z2 = tf.cast(z2, tf.float32)
-    means = [m.numpy() for m in _descend(rbm, z2, tf.constant(max_iterations))]
-    both = np.concatenate(means, -1)
-    label = np.full(len(both), -1)
-    centres: list[int] = []
-    while np.any(label < 0):
-        centre = int(np.argmax(label < 0))
-        near = abs(both - both[centre]).mean(-1) < tolerance
-        label[near & (label < 0)] = len(centres)
-        centres.append(centre)
+    m2, m1 = mean_field.fixed_point(rbm.transposed(), z2, 1e-5, max_iterations)
+    both = np.concatenate([m1, m2], -1)
+    label = mean_field.group(both, lambda gaps: gaps.mean(-1) < tolerance)
     counts = np.bincount(label)
     order = np.argsort(-counts, kind="stable")
-    chosen = np.array(centres)[order]
-    return Modes(means[0][chosen], means[1][chosen], counts[order] / len(both))
-
-
-@tf.function(autograph=False, reduce_retracing=True)
-def _descend(rbm: AnyRBM, m2: tf.Tensor, max_iterations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean-field means m1 [C, n1] and m2 [C, n2] where the descent from m2 ends."""
-
-    def body(i: tf.Tensor, m2: tf.Tensor, _: tf.Tensor) -> tuple:
-        new = tf.sigmoid(rbm.logits2(tf.sigmoid(rbm.logits1(m2))))
-        return i + 1, new, tf.reduce_max(abs(new - m2))
-
-    _, m2, _ = tf.while_loop(
-        lambda i, _, moved: (i < max_iterations) & (moved > 1e-5),
-        body,
-        (tf.constant(0), m2, tf.constant(np.inf, tf.float32)),
-    )
-    return tf.sigmoid(rbm.logits1(m2)), m2
+    chosen = np.unique(label, return_index=True)[1][order]
+    return Modes(m1.numpy()[chosen], m2.numpy()[chosen], counts[order] / len(both))
 
 
 def _check_trace(trace: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import tensorflow as tf
 
 from sampler import seeds
-from sampler.rbm import AnyRBM
+from sampler.rbm import AnyRBM, replicate
 
 SampleFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """(logits, seed) -> a sample of each unit, hard or relaxed, of the logits' shape."""
@@ -64,7 +64,7 @@ def sweep(
     """One sweep z1 ~ p(z1 | z2), z2 ~ p(z2 | z1) (the paper's equation 5).
 
     Args:
-      rbm: AnyRBMs with batch dimensions [...].
+      rbm: RBMs with batch dimensions [...].
       z2: states of the second side, [..., C, n2]; the first side is redrawn, so it is not needed.
       seed: int32, shape [2].
       sample_fn: how a unit is drawn from its logits.
@@ -99,8 +99,8 @@ def run(
     if z2.shape.rank > 2 or (num_chains or 0) < _MANY or num_chains % _GROUP:
         return _run(rbm, z2, num_sweeps, seed)
     groups = num_chains // _GROUP
-    copies = tf.nest.map_structure(lambda t: tf.tile(t[None], [groups] + [1] * t.shape.rank), rbm)
-    z1, z2 = _run(copies, tf.reshape(z2, [groups, _GROUP, n2]), num_sweeps, seed)
+    chains = tf.reshape(z2, [groups, _GROUP, n2])
+    z1, z2 = _run(replicate(rbm, groups), chains, num_sweeps, seed)
     return tf.reshape(z1, [num_chains, -1]), tf.reshape(z2, [num_chains, n2])
 
 

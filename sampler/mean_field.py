@@ -13,8 +13,10 @@ m2 [..., C, n2].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from sampler.gibbs import Conditionals
@@ -97,6 +99,23 @@ def kl(rbm: Energy, m1: tf.Tensor, m2: tf.Tensor, log_z: tf.Tensor) -> tf.Tensor
     """
     log_z = tf.cast(log_z, tf.float64)
     return free_energy(rbm, m1, m2) + log_z[..., None]
+
+
+def group(points: np.ndarray, near: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Which group each of the points [C, n] is in, int, [C]; groups count from 0.
+
+    Each group is led by the first point that is in none before, and takes the others that are near
+    it: right as long as groups are further apart than the points of one are.
+
+    Args:
+      points: [C, n].
+      near: differences to a leader, absolute [R, n] -> bool [R].
+    """
+    labels = np.full(len(points), -1)
+    while np.any(labels < 0):
+        rest = np.flatnonzero(labels < 0)
+        labels[rest[near(abs(points[rest] - points[rest[0]]))]] = labels.max() + 1
+    return labels
 
 
 def _entropy(mean: tf.Tensor) -> tf.Tensor:

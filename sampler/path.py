@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sampler import checks, gibbs, seeds
+from sampler import checks, gibbs, mean_field, seeds
 from sampler.rbm import AnyRBM
 
 _LARGE = 20.0
@@ -150,8 +150,8 @@ def from_mean_field(rbm: AnyRBM, num_sweeps: int = 5) -> Path:
         not converge: any base is exact.
     """
     rbm = rbm.cast()
-    mean2 = tf.sigmoid(rbm.b2)[..., None, :]
-    for _ in range(num_sweeps):
-        mean1 = tf.sigmoid(rbm.logits1(mean2))
-        mean2 = tf.sigmoid(rbm.logits2(mean1))
-    return Path(rbm, rbm.logits1(mean2)[..., 0, :], rbm.logits2(mean1)[..., 0, :])
+    mean1 = tf.sigmoid(rbm.logits1(tf.sigmoid(rbm.b2)[..., None, :]))
+    for _ in range(num_sweeps - 1):
+        mean1, _ = mean_field.update(rbm, mean1)
+    logits2 = rbm.logits2(mean1)
+    return Path(rbm, rbm.logits1(tf.sigmoid(logits2))[..., 0, :], logits2[..., 0, :])

@@ -63,7 +63,7 @@ class AnyRBM(tuple):
 
     def copies(self: _Self, count: int) -> _Self:
         """`count` equal RBMs along a new leading batch axis."""
-        return self.map(lambda t: tf.tile(t[None], [count] + [1] * t.shape.rank))
+        return replicate(self, count)
 
     def logits1(self, z2: tf.Tensor) -> tf.Tensor:
         """Logits of p(z1 = 1 | z2), [..., C, n1]."""
@@ -147,6 +147,11 @@ class RBM(_Parameters, AnyRBM):
         of_biases = tf.reduce_sum(self.b1 * tf.reduce_sum(weighted, -2), -1)
         of_biases += tf.reduce_sum(self.b2 * mean2, -1)
         return -(of_biases + tf.reduce_sum(self.w * pairs, [-2, -1]))
+
+
+def replicate(value: Any, count: int) -> Any:
+    """`count` equal values along a new leading axis of each tensor that `value` is made of."""
+    return tf.nest.map_structure(lambda t: tf.tile(t[None], [count] + [1] * t.shape.rank), value)
 
 
 def product(z: tf.Tensor, w: tf.Tensor, transpose_w: bool = False) -> tf.Tensor:

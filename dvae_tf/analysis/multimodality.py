@@ -123,19 +123,8 @@ def find(rbm: AnyRBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
 
 
 def cluster(means: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
-    """Which mode each of the fixed points [C, n] is, int, [C]; modes count from 0.
-
-    Each mode is led by the first point that is in none before, and takes all within the tolerance:
-    right as long as modes are further apart than the points of one are.
-    """
-    labels = np.full(len(means), -1)
-    for mode in range(len(means)):
-        rest = np.flatnonzero(labels < 0)
-        if not len(rest):
-            break
-        near = abs(means[rest] - means[rest[0]]).max(-1) <= tolerance
-        labels[rest[near]] = mode
-    return labels
+    """Which mode each of the fixed points [C, n] is, int, [C]; modes count from 0."""
+    return mean_field.group(means, lambda gaps: gaps.max(-1) <= tolerance)
 
 
 def _merge(

@@ -53,14 +53,13 @@ class Evaluation:
             f"NLL      {self.nll:.3f} ± {self.nll_stderr:.3f} nats ({self.num_images} images, "
             f"{self.num_samples} samples each, mean ESS {self.ess:.0f})",
             f"-ELBO    {self.neg_elbo:.3f} nats",
-            f"Speed    {self.images_per_second:.1f} images/s, {self.seconds:.0f} s in all",
         ]
         if self.log_z_prior is not None:
-            lines.insert(
-                2,
+            lines.append(
                 f"log Z    {self.log_z_prior:.3f}, within {self.log_z_prior_lower:.3f} and "
-                f"{self.log_z_prior_upper:.3f} (NLL moves with it one to one)",
+                f"{self.log_z_prior_upper:.3f} (NLL moves with it one to one)"
             )
+        lines.append(f"Speed    {self.images_per_second:.1f} images/s, {self.seconds:.0f} s in all")
         return "\n".join(lines)
 
     def to_json(self) -> str:

@@ -11,8 +11,7 @@ from dvae_tf.paper.layout import METHODS, TITLES, Layout, paper_value
 from dvae_tf.paper.markdown import DATA_TITLES
 from dvae_tf.paper.results import Results, Statistic
 from dvae_tf.paper.tables import UNDIRECTED, Cell, Value
-
-BLUE, GREY = "#2a6f97", "#8a8f98"
+from sampler.plots import BLUE, GREY
 
 
 class Entry(NamedTuple):

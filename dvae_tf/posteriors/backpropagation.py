@@ -6,8 +6,35 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from sampler import gibbs
+from sampler import gibbs, seeds
 from sampler.ising import AnyIsingRBM
+
+
+def persistent_sample(
+    phi: AnyIsingRBM,
+    chains: tf.Tensor,
+    num_sweeps: int,
+    num_relaxed_sweeps: int,
+    relaxation: gibbs.SampleFn,
+    seed: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Algorithm 1: advances persistent chains and draws differentiable samples from them.
+
+    Args:
+      phi: RBMs [B].
+      chains: states of the second side, [B, C, n2].
+      num_sweeps: s, hard sweeps at phi.
+      num_relaxed_sweeps: t, see `relaxed_sweeps`.
+      relaxation: how a unit is drawn from its logits in these.
+      seed: int32, shape [2].
+
+    Returns:
+      zeta1 [B, C, n1] and zeta2 [B, C, n2], and the advanced chains.
+    """
+    fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
+    _, chains = gibbs.run(fixed_phi, chains, num_sweeps, seeds.fold_in(seed, 0))
+    relaxed_seeds = [seeds.fold_in(seed, 1 + i) for i in range(num_relaxed_sweeps)]
+    return *relaxed_sweeps(phi, tf.stop_gradient(chains), relaxed_seeds, relaxation), chains
 
 
 def relaxed_sweeps(

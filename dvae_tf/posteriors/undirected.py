@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from dvae_tf.networks import BatchNorm, dense
-from dvae_tf.posteriors.backpropagation import relaxed_sweeps
+from dvae_tf.posteriors.backpropagation import persistent_sample
 from dvae_tf.posteriors.posterior import Draws, Sample
 from sampler import ais, gibbs, path, seeds
 from sampler.ising import AnyIsingRBM, IsingRBM
@@ -84,12 +84,8 @@ class UndirectedPosterior(keras.layers.Layer):
           chains: persistent states of the images, z2 [B, K, n2].
           seed: int32, shape [2].
         """
-        fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
-        _, chains = gibbs.run(fixed_phi, chains, self.num_sweeps, seeds.fold_in(seed, 0))
-        relaxed_seeds = [seeds.fold_in(seed, 1 + i) for i in range(self.num_relaxed_sweeps)]
-        start = tf.stop_gradient(chains)
-        zeta1, zeta2 = relaxed_sweeps(phi, start, relaxed_seeds, self.relaxation)
-        return Sample(zeta1, zeta2, chains)
+        sweeps = self.num_sweeps, self.num_relaxed_sweeps
+        return Sample(*persistent_sample(phi, chains, *sweeps, self.relaxation, seed))
 
     def log_prob(self, phi: AnyIsingRBM, zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
         """-E_phi(zeta), [B, K]."""

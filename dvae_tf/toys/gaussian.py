@@ -32,8 +32,8 @@ def define_flags() -> None:
 def main(argv: list[str]) -> None:
     """Flags to one experiment, written and printed."""
     del argv
-    from dvae_tf.config import ConfigError
     from dvae_tf.toys.gaussian_runs import Settings
+    from dvae_tf.toys.training import check_steps
 
     settings = Settings(
         FLAGS.num_steps,
@@ -42,9 +42,7 @@ def main(argv: list[str]) -> None:
         FLAGS.learning_rate,
         seed=FLAGS.seed,
     )
-    if settings.num_steps % settings.record_every:
-        accepted = f"a multiple of {settings.record_every}"
-        raise ConfigError(f"--num_steps: found {settings.num_steps}, accepted is {accepted}")
+    check_steps(settings.num_steps, settings.record_every)
     run(Path(FLAGS.output_dir), settings, FLAGS.bias_samples)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from dvae_tf.toys import training
 from dvae_tf.toys.estimators import DRAWS, Loss, exact_gradient, gradient
 from dvae_tf.toys.normal import Gaussian, from_precision
 from sampler import seeds
@@ -73,24 +73,18 @@ def train(loss: Loss, settings: Settings, progress: Callable[[int], object]) -> 
       q at the start and at each record, [num_steps / record_every + 1, num_runs].
     """
     variables = [tf.Variable(t) for t in START.copies(settings.num_runs)]
-    optimizer = keras.optimizers.Adam(settings.learning_rate)
-    optimizer.build(variables)
     seed = seeds.make_seed(settings.seed)
     shape = [settings.num_runs, settings.num_samples, DRAWS, 2]
 
-    @tf.function
-    def advance() -> None:
-        for _ in tf.range(settings.record_every):
-            step = tf.cast(optimizer.iterations.value, tf.int32)
-            noise = _normal(shape, seeds.fold_in(seed, step))
-            phi = Gaussian(*(v.read_value() for v in variables))
-            optimizer.apply(list(gradient(loss, phi, TARGET, noise)), variables)
+    def gradient_fn(step: tf.Tensor) -> Gaussian:
+        noise = _normal(shape, seeds.fold_in(seed, step))
+        phi = Gaussian(*(v.read_value() for v in variables))
+        return gradient(loss, phi, TARGET, noise)
 
-    history = [[v.numpy() for v in variables]]
-    for _ in range(settings.num_steps // settings.record_every):
-        advance()
-        history.append([v.numpy() for v in variables])
-        progress(settings.record_every)
+    def record_fn() -> list[np.ndarray]:
+        return [v.numpy() for v in variables]
+
+    history = training.minimise(variables, gradient_fn, settings, record_fn, progress)
     return Gaussian(*(tf.constant(np.stack(t)) for t in zip(*history, strict=True)))
 
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from sampler.rbm import replicate
+
 
 class Gaussian(NamedTuple):
     r"""A batch of q(z) ~ exp(-(z - m)'L(z - m) / 2) over z in R^2.
@@ -77,7 +79,7 @@ class Gaussian(NamedTuple):
 
     def copies(self, count: int) -> Gaussian:
         """`count` equal Gaussians along a new leading batch axis."""
-        return Gaussian(*(tf.tile(t[None], [count] + [1] * t.shape.rank) for t in self))
+        return replicate(self, count)
 
     def _whiten(self, difference: tf.Tensor) -> tf.Tensor:
         """C'd, [..., K, 2]: standard normal where d = z - m."""

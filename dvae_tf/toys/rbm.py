@@ -36,14 +36,12 @@ def define_flags() -> None:
 def main(argv: list[str]) -> None:
     """Flags to one experiment, written and printed."""
     del argv
-    from dvae_tf.config import ConfigError
     from dvae_tf.toys.rbm_runs import Settings
+    from dvae_tf.toys.training import check_steps
 
     names = "num_steps num_runs num_chains num_sweeps relaxation sharpness learning_rate seed"
     settings = Settings(**{name: getattr(FLAGS, name) for name in names.split()})
-    if settings.num_steps % settings.record_every:
-        accepted = f"a multiple of {settings.record_every}"
-        raise ConfigError(f"--num_steps: found {settings.num_steps}, accepted is {accepted}")
+    check_steps(settings.num_steps, settings.record_every)
     run(Path(FLAGS.output_dir), settings)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from dvae_tf import relaxations
-from dvae_tf.posteriors.backpropagation import relaxed_sweeps
+from dvae_tf.posteriors.backpropagation import persistent_sample
 from dvae_tf.toys import mixture as mixtures
+from dvae_tf.toys import training
 from dvae_tf.toys.mixture import BernoulliMixture
-from sampler import gibbs, seeds
+from sampler import seeds
 from sampler.ising import IsingRBM
 
 _WORTH_COMPILING = 1000
@@ -93,11 +93,11 @@ def kl_gradient(
     """
     relaxation = relaxations.make(settings.relaxation, settings.sharpness)
     fixed = tf.nest.map_structure(tf.stop_gradient, phi)
-    _, chains = gibbs.run(fixed, chains, settings.num_sweeps, seeds.fold_in(seed, 0))
-    relaxed_seeds = [seeds.fold_in(seed, 1 + i) for i in range(num_relaxed_sweeps)]
     with tf.GradientTape() as tape:
         tape.watch(phi)
-        zeta1, zeta2 = relaxed_sweeps(phi, chains, relaxed_seeds, relaxation.sample)
+        zeta1, zeta2, chains = persistent_sample(
+            phi, chains, settings.num_sweeps, num_relaxed_sweeps, relaxation.sample, seed
+        )
         log_p = mixture.log_prob(tf.concat([zeta1, zeta2], -1))
         loss = tf.reduce_sum(tf.reduce_mean(-fixed.energy(zeta1, zeta2) - log_p, -1))
     return IsingRBM(*tape.gradient(loss, list(phi))), chains
@@ -109,8 +109,6 @@ def train(num_relaxed_sweeps: int, settings: Settings, progress: Callable[[int],
     mixture32 = mixture.cast(tf.float32)
     runs, n = settings.num_runs, settings.num_units
     variables = [tf.Variable(tf.zeros(shape)) for shape in ([runs, n], [runs, n], [runs, n, n])]
-    optimizer = keras.optimizers.Adam(settings.learning_rate)
-    optimizer.build(variables)
     seed = seeds.make_seed(settings.seed)
     coins = seeds.uniform(seeds.fold_in(seed, 0), [runs, settings.num_chains, n])
     chains = tf.Variable(tf.cast(coins < 0.5, tf.float32))
@@ -121,20 +119,17 @@ def train(num_relaxed_sweeps: int, settings: Settings, progress: Callable[[int],
         seeded = seeds.fold_in(seed, 1, step)
         return kl_gradient(IsingRBM(*phi), z2, mixture32, num_relaxed_sweeps, settings, seeded)
 
-    @tf.function
-    def advance() -> None:
-        for _ in tf.range(settings.record_every):
-            step = tf.cast(optimizer.iterations.value, tf.int32)
-            phi = [v.read_value() for v in variables]
-            gradient, z2 = estimate(*phi, chains.read_value(), step)
-            chains.assign(z2)
-            optimizer.apply(list(gradient), variables)
+    def gradient_fn(step: tf.Tensor) -> IsingRBM:
+        phi = [v.read_value() for v in variables]
+        gradient, z2 = estimate(*phi, chains.read_value(), step)
+        chains.assign(z2)
+        return gradient
 
     exact_kl = tf.function(lambda *phi: mixtures.exact_kl(IsingRBM(*phi).binary(), mixture))
-    kls = [exact_kl(*variables).numpy()]
-    for _ in range(settings.num_steps // settings.record_every):
-        advance()
-        kls.append(exact_kl(*variables).numpy())
-        progress(settings.record_every)
+
+    def record_fn() -> np.ndarray:
+        return exact_kl(*variables).numpy()
+
+    kls = training.minimise(variables, gradient_fn, settings, record_fn, progress)
     q = IsingRBM(*(v.read_value() for v in variables)).binary()
     return Runs(np.stack(kls), mixtures.exact_shares(q, mixture).numpy())

@@ -11,6 +11,7 @@ import tensorflow as tf
 from dvae_tf.model import DVAE
 from dvae_tf.progress import say
 from dvae_tf.training.state import State
+from sampler.command_line.files import reason
 
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError, OSError)
 
@@ -80,7 +81,7 @@ class Checkpoints:
                 checkpoint.assert_existing_objects_matched()
                 return int(self.state.step)
             except _UNREADABLE as error:
-                say(f"{path.with_suffix('')} cannot be read ({_reason(error)}); it is passed over")
+                say(f"{path.with_suffix('')} cannot be read ({reason(error)}); it is passed over")
         if paths:
             raise CheckpointError(
                 f"{self.directory}: none of its {len(paths)} checkpoints can be read; accepted is "
@@ -100,7 +101,7 @@ class Checkpoints:
         except (tf.errors.OpError, OSError) as error:
             raise CheckpointError(
                 f"{self.directory}: the checkpoint of step {step} could not be written "
-                f"({_reason(error)}); the one before it: {self.latest or 'none'}"
+                f"({reason(error)}); the one before it: {self.latest or 'none'}"
             ) from None
 
     def offer(self, nll: float, step: int) -> None:
@@ -123,9 +124,3 @@ def _step(path: Path) -> int:
     """The step of 'step-<number>.index'."""
     number = path.stem.rsplit("-", 1)[1]
     return int(number) if number.isdecimal() else -1
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what went wrong."""
-    message = getattr(error, "message", None) or str(error)
-    return message.strip().splitlines()[0] if message.strip() else type(error).__name__

@@ -76,6 +76,7 @@ class Trainer:
         )
         self.first_step = self.checkpoints.restore()
         self._seconds = float(self.checkpoints.seconds)
+        self._resampled = float(self.checkpoints.resampled)
 
     def run(self, max_seconds: float = math.inf) -> bool:
         """Trains to `num_steps`, then leaves the best validated model in `model`.
@@ -157,12 +158,11 @@ class Trainer:
                 f"checkpoint: {self.checkpoints.latest or 'none yet'}"
             )
         logits = info.pop("logits")
-        resampled = self.checkpoints.resampled
-        resampled.assign_add(float(info.get("prior/resampled", 0.0)))
+        if "prior/resampled" in info:
+            self._resampled += float(info["prior/resampled"])
+            info["prior/resampled"] = self._resampled / SCALARS_EVERY
         if detailed:
-            if "prior/resampled" in info:
-                info["prior/resampled"] = float(resampled) / SCALARS_EVERY
-            resampled.assign(0.0)
+            self._resampled = 0.0
             self.summaries.scalars(info, step)
         if step == 1 or step % max(1, config.num_steps // PICTURES_PER_RUN) == 0:
             population, _ = self.state.read()
@@ -180,5 +180,6 @@ class Trainer:
 
     def _save(self) -> str:
         self.checkpoints.seconds.assign(self._seconds)
+        self.checkpoints.resampled.assign(self._resampled)
         with interrupts.held_back():
             return self.checkpoints.save()

@@ -133,8 +133,7 @@ class TrainStep:
                 **{f"posterior/{name}": value for name, value in of_posterior.items()},
             }
 
-        names = tf.nest.map_structure(lambda t: tf.zeros([]), compute())
-        return tf.cond(detailed, compute, lambda: names)
+        return tf.cond(detailed, compute, lambda: tf.nest.map_structure(tf.zeros_like, compute()))
 
     def _update_prior(self, seed: tf.Tensor) -> tuple[Population, dict[str, tf.Tensor]]:
         """The prior's samples at its present parameters, and what is shown of them."""
