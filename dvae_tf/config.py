@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dvae_tf.errors import printable, reason
+
 OVERLAPPING_SHARPNESS = {
     "power": 30.0,
     "exponential": 7.5,
@@ -41,6 +43,13 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
     "vae": {},
     "structured_prediction": {"learning_rate": 3e-4, "hidden_units": (200,)},
 }
+
+
+_LONGEST_FILE = 1 << 16
+"""Bytes; `to_json` writes about one thousand."""
+
+_LARGEST = 2**63 - 1
+"""Of the numbers in a file: seeds are of 64 bits, and nothing else comes near."""
 
 
 class ConfigError(ValueError):
@@ -137,13 +146,19 @@ class Config:
     def from_json(path: Path) -> Config:
         """Reads what `to_json` wrote; ConfigError names the file and the fault."""
         try:
-            fields = json.loads(path.read_text())
-            fields["hidden_units"] = tuple(fields["hidden_units"])
-            return Config(**fields)
+            if path.exists() and not path.is_file():  # To open a pipe would wait for its writer.
+                raise OSError("not a regular file")
+            with path.open("rb") as file:
+                text = file.read(_LONGEST_FILE + 1)
+            if len(text) > _LONGEST_FILE:
+                raise ValueError(f"more than {_LONGEST_FILE} bytes")
+            return Config(**_read_fields(text.decode()))
         except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from None
-        except (ValueError, TypeError, KeyError) as error:
-            raise ConfigError(f"{path}: not a configuration of this program ({error})") from None
+            raise ConfigError(f"{path}: {printable(str(error))}") from None
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise ConfigError(
+                f"{path}: not a configuration of this program ({reason(error)})"
+            ) from None
 
     def differences(self, other: Config) -> list[str]:
         """Each field in which `other` differs, as 'name: ours, not theirs'."""
@@ -195,6 +210,41 @@ def _check_choice(name: str, found: str) -> None:
 def _require(holds: bool, name: str, found: object, accepted: str) -> None:
     if not holds:
         raise ConfigError(f"--{name}: found {found}, accepted is {accepted}")
+
+
+def _read_fields(text: str) -> dict[str, Any]:
+    """A `Config`'s arguments from JSON text; ValueError unless each has the type of its default."""
+    fields = json.loads(text, object_pairs_hook=_without_repeats)
+    if not isinstance(fields, dict) or not isinstance(fields.get("hidden_units"), list):
+        raise ValueError("accepted: an object with a list hidden_units")
+    fields["hidden_units"] = tuple(fields["hidden_units"])
+    for name, value in fields.items():
+        default = getattr(Config, name, None)
+        if not _is_like(value, default):
+            raise ValueError(
+                f"{name}: found {value!r}, accepted is the like of {default!r}"
+                if name in Config.__dataclass_fields__
+                else f"unknown field {name!r}"
+            )
+    return fields
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a name is there twice")
+    return fields
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether a value has its default's type and, a number, is finite and not too large."""
+    if isinstance(default, tuple):
+        return all(_is_like(v, default[0]) and v > 0 for v in value)
+    if isinstance(default, float) and type(value) is int:
+        default = 0
+    if type(value) is not type(default):
+        return False
+    return not isinstance(value, (int, float)) or abs(value) <= _LARGEST
 
 
 def resolve(dataset: str, **given: Any) -> Config:

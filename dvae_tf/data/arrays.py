@@ -9,6 +9,7 @@ import numpy as np
 
 from dvae_tf.data import reading
 from dvae_tf.data.dataset import SPLITS, DataError, Dataset, binarise, random_state
+from dvae_tf.data.npz import read_npz
 
 HELD_OUT = 0.1
 """Fraction of the train images that becomes each missing split."""
@@ -27,7 +28,7 @@ def load(path: Path) -> Dataset:
       DataError: the file cannot be read, has no `train`, the splits' images differ in shape, or
         an array is empty, not numeric, or not within [0, 1].
     """
-    arrays = reading.read_npz(path, SPLITS, required=["train"])
+    arrays = read_npz(path, SPLITS, required=["train"])
     arrays = {name: reading.check_pixels(a, _where(path, name)) for name, a in arrays.items()}
     _check_shapes(path, arrays)
     image_shape = _image_shape(arrays["train"].shape[1:])
@@ -36,7 +37,7 @@ def load(path: Path) -> Dataset:
     stochastic = not all(map(reading.is_binary, arrays.values()))
     return Dataset(
         name=str(path),
-        train=arrays["train"].astype(np.float32 if stochastic else np.uint8),
+        train=arrays["train"].astype(np.float32 if stochastic else np.uint8, copy=False),
         valid=binarise(arrays["valid"], seed=0),
         test=binarise(arrays["test"], seed=1),
         image_shape=image_shape,

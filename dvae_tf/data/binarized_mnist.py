@@ -6,6 +6,8 @@ The bits were drawn once, by the authors, so that every paper's likelihoods are 
 from __future__ import annotations
 
 import gzip
+import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,15 @@ from absl import logging
 from dvae_tf.data import reading
 from dvae_tf.data.dataset import SPLITS, DataError, Dataset
 from dvae_tf.data.download import download
+from dvae_tf.data.npz import read_npz
 
 # No checksum of these files is published beside them; a download is checked for its length, and
 # every value of it when it is read.
 URL = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/{filename}"
 
 PIXELS = 784
+_LONGEST_LINE = 16 * PIXELS
+_MOST_BLANK_LINES = 1000
 PUBLIC_ROWS = {"train": 50_000, "valid": 10_000, "test": 10_000}
 
 
@@ -49,7 +54,7 @@ def load(data_dir: Path) -> Dataset:
 
 
 def _read_archive(path: Path) -> dict[str, np.ndarray]:
-    arrays = reading.read_npz(path, SPLITS, required=SPLITS)
+    arrays = read_npz(path, SPLITS, required=SPLITS)
     return {split: _bits(array, f"{path}: array {split!r}") for split, array in arrays.items()}
 
 
@@ -59,7 +64,7 @@ def _bits(array: np.ndarray, where: str) -> np.ndarray:
         raise DataError(f"{where} has shape {array.shape}; accepted: (N, {PIXELS})")
     if not reading.is_binary(array):
         raise DataError(f"{where} has values between 0 and 1; accepted: 0 and 1 only")
-    return array.astype(np.uint8)
+    return array.astype(np.uint8, copy=False)
 
 
 def _amat_path(data_dir: Path, split: str) -> Path:
@@ -79,12 +84,27 @@ def read_amat(path: Path) -> np.ndarray:
     Raises:
       DataError: it cannot be read, is empty, or has a line of anything else (which one, and what).
     """
-    opener = gzip.open if path.suffix == ".gz" else open
-    with reading.readable(path, "lines of text"), opener(path, "rb") as lines:
-        rows = [_row(line, path, i) for i, line in enumerate(lines, 1) if not line.isspace()]
+    with reading.opened(path, "lines of text") as file:
+        rows = _rows(gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file, path)
     if not rows:
         raise DataError(f"{path}: empty; accepted: lines of {PIXELS} values, each 0 or 1")
-    return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, PIXELS) - ord("0")
+    return np.frombuffer(rows, np.uint8).reshape(-1, PIXELS) & 1  # of the characters 0 and 1
+
+
+def _rows(lines: io.BufferedIOBase, path: Path) -> bytearray:
+    """The lines' characters 0 and 1, blank lines left out."""
+    rows, size, blank = bytearray(), 0, 0
+    for number in itertools.count(1):
+        line = lines.readline(_LONGEST_LINE)
+        if not line:
+            return rows
+        size += len(line)
+        reading.check_size(path, size)
+        if not line.isspace():
+            rows += _row(line, path, number)
+        elif (blank := blank + 1) > _MOST_BLANK_LINES:
+            raise DataError(f"{path}: more than {_MOST_BLANK_LINES} blank lines; accepted: fewer")
+    raise AssertionError("itertools.count has no end")
 
 
 def _row(line: bytes, path: Path, number: int) -> bytes:

@@ -8,6 +8,9 @@ import numpy as np
 
 SPLITS = ("train", "valid", "test")
 
+_BLOCK = 1 << 20
+"""Pixels binarised at once."""
+
 
 class DataError(ValueError):
     """Data that cannot be used; one line: the file or flag, what was found, what is accepted."""
@@ -65,7 +68,14 @@ def binarise(pixels: np.ndarray, seed: int) -> np.ndarray:
 
     Pixels of exactly 0 and 1 are left as they are.
     """
-    return (pixels > random_state(seed).random_sample(pixels.shape)).astype(np.uint8)
+    generator = random_state(seed)
+    bits = np.empty(pixels.shape, np.uint8)
+    # In blocks, as 8 bytes of noise per pixel may be many times the images.
+    rows = max(1, _BLOCK * len(pixels) // max(1, pixels.size))
+    for i in range(0, len(pixels), rows):
+        block = pixels[i : i + rows]
+        bits[i : i + rows] = block > generator.random_sample(block.shape)
+    return bits
 
 
 def random_state(seed: int) -> np.random.RandomState:

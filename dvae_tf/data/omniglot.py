@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 from absl import logging
 
 from dvae_tf.data import reading
 from dvae_tf.data.dataset import DataError, Dataset, binarise
 from dvae_tf.data.download import download
+from dvae_tf.data.mat import read_mat
 
 # No checksum of this file is published beside it; a download is checked for its length, and every
 # value of it when it is read.
@@ -34,10 +34,7 @@ def load(data_dir: Path) -> Dataset:
         shape or with values outside [0, 1].
     """
     path = _find(data_dir)
-    with reading.readable(path, "a MATLAB file, version 7 or older"):
-        arrays = scipy.io.loadmat(path, appendmat=False)
-    found = [name for name in arrays if not name.startswith("__")]
-    reading.require(path, found, ("data", "testdata"))
+    arrays = read_mat(path, ("data", "testdata"))
     images = _images(arrays["data"], f"{path}: array 'data'")
     if len(images) < 2:
         raise DataError(f"{path}: array 'data' has 1 column; accepted: 2 or more, 1 to validate")
@@ -75,5 +72,5 @@ def _images(columns: np.ndarray, where: str) -> np.ndarray:
         raise DataError(
             f"{where} has shape {columns.shape}; accepted: ({SIDE * SIDE}, N), an image per column"
         )
-    images: np.ndarray = columns.T.astype(np.float32).reshape(-1, SIDE, SIDE)
-    return images.swapaxes(1, 2).reshape(-1, SIDE * SIDE)
+    images: np.ndarray = columns.T.reshape(-1, SIDE, SIDE).swapaxes(1, 2)
+    return images.reshape(-1, SIDE * SIDE).astype(np.float32, copy=False)

@@ -141,7 +141,7 @@ def test_objects_are_never_unpickled(load):
         def __reduce__(self):
             return pytest.fail, ("unpickled",)
 
-    with pytest.raises(DataError, match="own.npz: cannot be read .*Object arrays"):
+    with pytest.raises(DataError, match="own.npz: array 'train' has dtype object; accepted"):
         load(train=np.array([Bomb()], object))
 
 
@@ -174,5 +174,5 @@ def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(DataError, match=r"none.npz: cannot be read \(No such file"):
         data.load(str(tmp_path / "none.npz"), tmp_path)
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(DataError, match=r"folder.npz: cannot be read \(Is a directory"):
+    with pytest.raises(DataError, match=r"folder.npz: cannot be read \(not a regular file"):
         data.load(str(tmp_path / "folder.npz"), tmp_path)

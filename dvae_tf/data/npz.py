@@ -1,0 +1,75 @@
+"""Arrays of an .npz file: a zip archive of .npy entries.
+
+In place of `numpy.load`, which allocates whatever an entry's header declares.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from dvae_tf.data import reading
+from dvae_tf.data.dataset import DataError
+
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def read_npz(
+    path: Path, names: Collection[str], required: Collection[str]
+) -> dict[str, np.ndarray]:
+    """Those of the arrays `names` that an .npz file holds; never unpickles.
+
+    Raises:
+      DataError: the file is missing or damaged, would expand too far, an array is not one of
+        numbers, or a `required` one is missing.
+    """
+    accepted = f"an .npz file with the arrays {', '.join(names)} of numbers"
+    with reading.opened(path, accepted) as file:
+        if not zipfile.is_zipfile(file):
+            raise DataError(f"{path}: not a zip archive, or a truncated one; accepted: {accepted}")
+        with zipfile.ZipFile(file) as archive:
+            found = [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
+            reading.require(path, found, required)
+            entries = {
+                name: entry
+                for name, entry in zip(found, archive.infolist(), strict=True)
+                if name in names
+            }
+            if len(entries) < sum(name in names for name in found):
+                raise DataError(f"{path}: found two arrays of the same name; accepted: one of each")
+            reading.check_size(path, sum(entry.file_size for entry in entries.values()))
+            return {
+                name: _read(archive, entry, f"{path}: array {name!r}")
+                for name, entry in entries.items()
+            }
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> np.ndarray:
+    """An entry's array; its header must agree with the archive's directory."""
+    if entry.compress_type not in _COMPRESSIONS:
+        raise DataError(f"{where} is compressed by another method; accepted: deflate, or none")
+    with archive.open(entry) as stream:
+        shape, fortran_order, dtype = _header(stream)
+        reading.check_dtype(dtype, where)
+        size = math.prod(shape) * dtype.itemsize
+        if min(shape, default=0) < 0 or stream.tell() + size != entry.file_size:
+            raise DataError(
+                f"{where}: its header says {dtype} of shape {shape}, not the size of its "
+                f"entry, {entry.file_size} bytes with the header; accepted: the same size"
+            )
+        array = reading.read_bytes(stream, size).view(dtype)
+        return array.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(stream)
+    raise ValueError(f"an .npy entry of version {version}")

@@ -1,0 +1,21 @@
+"""Words about exceptions."""
+
+from __future__ import annotations
+
+_LONGEST = 200
+
+
+def reason(error: Exception) -> str:
+    """An exception's message, on one line and not too long, or its type if it has none.
+
+    What a hostile file brings into the message cannot steer the terminal either.
+    """
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        message = error.strerror  # Its full text repeats the path.
+    return printable(" ".join(message.split()))[:_LONGEST] or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """The text with control characters and the like escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
