@@ -1,6 +1,7 @@
 # make demo   train, evaluate and export on the embedded digits
 # make test   lint, types, tests
-# Both install into .venv first. PYTHON chooses the interpreter (3.10 to 3.12).
+# make soak   the tests that take minutes
+# All install into .venv first. PYTHON chooses the interpreter (3.10 to 3.12).
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := runs/digits
 
-.PHONY: demo test lint clean
+.PHONY: demo test soak lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python run_dvae.py --log_dir=$(DEMO_DIR)
@@ -18,6 +19,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	$(BIN)/pytest
+
+soak: $(INSTALLED)
+	$(BIN)/pytest -m soak
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -26,5 +26,5 @@ setup(
         "matplotlib>=3.8",
         "tqdm>=4.66",
     ],
-    extras_require={"test": ["pytest>=8", "ruff>=0.15", "mypy>=1.15"]},
+    extras_require={"test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.15", "mypy>=1.15"]},
 )

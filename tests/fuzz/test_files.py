@@ -1,0 +1,80 @@
+"""Damaged and hostile files: a valid value or one line, whatever the bytes.
+
+A few hundred here; `make soak` reads thousands of each kind. Each file is read in a child process,
+where a crash is a failed test, within a CPU time and within 4 times its honest size.
+"""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from fuzz import files
+from fuzz.mutations import damaged
+from fuzz.sandbox import Sandbox
+from hypothesis import HealthCheck, Phase, configuration, given, settings
+from hypothesis import strategies as st
+
+KINDS = {
+    "amat": ("amat", "x.amat", damaged(files.AMATS) | files.wrong_amat()),
+    "amat.gz": (
+        "amat",
+        "x.amat.gz",
+        damaged(files.GZIPS)
+        | st.builds(gzip.compress, damaged(files.AMATS) | files.wrong_amat(), st.just(1)),
+    ),
+    "npz": ("npz", "x.npz", damaged(files.NPZS) | files.wrong_npz()),
+    "binarized_mnist.npz": (
+        "mnist",
+        "binarized_mnist.npz",
+        damaged(files.NPZS) | files.wrong_npz(),
+    ),
+    "mat": ("mat", "chardata.mat", damaged(files.MATS) | files.wrong_mat() | files.wrong_mat_4()),
+    "config.json": ("config", "config.json", damaged(files.CONFIGS) | files.wrong_config()),
+}
+"""Reader, file name and contents of each kind of file."""
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    sandbox = Sandbox()
+    yield sandbox
+    sandbox.close()
+
+
+def fuzz(sandbox: Sandbox, kind: str, folder, examples: int) -> None:
+    """Reads as many files of a kind, and prints how it went."""
+    reader, name, contents = KINDS[kind]
+    path = folder / name
+    sandbox.forget()
+    configuration.set_hypothesis_home_dir(folder / "hypothesis")
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(contents)
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        sandbox.check(reader, path)
+
+    try:
+        read()
+    finally:
+        print(sandbox.report(kind))
+    assert sandbox.outcomes["value"] > 0.02 * examples, "hardly any file is still readable"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_few_damaged_files(sandbox, kind, tmp_path):
+    fuzz(sandbox, kind, tmp_path, 60)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_damaged_files(sandbox, kind, tmp_path):
+    fuzz(sandbox, kind, tmp_path, 3000)
