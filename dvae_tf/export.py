@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from dvae_tf import generation
+from dvae_tf.errors import printable, reason
 from dvae_tf.evaluation.likelihood import likelihood
 from dvae_tf.model import DVAE
 from dvae_tf.posteriors.posterior import Draws
@@ -17,6 +18,16 @@ from sampler.rbm import RBM, AnyRBM
 
 FORMAT = 2
 """Version of the export's layout; `ExportedModel` reads this one."""
+
+
+_SIGNATURES: dict[str, tuple[set[str], set[str]]] = {
+    "draw": ({"x", "num_samples", "betas", "seed"}, set(Draws._fields)),
+    "decode": ({"z"}, {"logits"}),
+    "log_likelihood": ({"x", "num_samples", "seed"}, {"log_likelihood"}),
+}
+"""Names of the inputs and outputs that an evaluation relies on."""
+
+_SIGNATURES_WITH_PRIOR: dict[str, tuple[set[str], set[str]]] = {"prior": (set(), set(RBM._fields))}
 
 
 class ExportError(ValueError):
@@ -126,23 +137,26 @@ def export(
 class ExportedModel:
     """A loaded export, with the methods that an evaluation asks of a model.
 
+    A SavedModel is a program, which TensorFlow runs with all that the user may do. Damage is told
+    from a whole export here, malice is not: load only what comes from somebody you trust.
+
     Raises:
       ExportError: the folder is no SavedModel, or not one of this project's.
     """
 
     def __init__(self, directory: Path):
         try:
-            self._loaded = tf.saved_model.load(str(directory))
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
-            raise ExportError(f"{directory}: not a readable SavedModel ({reason})") from None
+            self._load(directory)
+        except ExportError:
+            raise
+        except Exception as error:  # On damaged files, TensorFlow raises a dozen unrelated types.
+            raise ExportError(f"{directory}: not a readable SavedModel ({reason(error)})") from None
+
+    def _load(self, directory: Path) -> None:
+        if not (directory / "saved_model.pb").is_file():
+            raise ValueError("it has no file saved_model.pb")
+        self._loaded = tf.saved_model.load(str(directory))
         self._signatures = self._loaded.signatures
-        missing = {"draw", "decode", "log_likelihood"} - set(self._signatures)
-        if missing:
-            raise ExportError(
-                f"{directory}: found signatures {sorted(self._signatures)}, accepted is an export "
-                f"of this program (no {', '.join(sorted(missing))})"
-            )
         found = getattr(self._loaded, "format", None)
         if not isinstance(found, tf.Variable) or int(found) != FORMAT:
             raise ExportError(
@@ -150,8 +164,26 @@ class ExportedModel:
                 f"{'no format' if found is None else 'another one'}"
             )
         self.task = self._loaded.task.numpy().decode()
+        self._check_signatures(directory)
         self.num_pixels = self._width("log_likelihood")
         self._given = self._width("draw")
+
+    def _check_signatures(self, directory: Path) -> None:
+        """Raises ExportError unless there is all that the methods below call, by name."""
+        expected = {**_SIGNATURES, **(_SIGNATURES_WITH_PRIOR if self.task == "vae" else {})}
+        for name, (inputs, outputs) in expected.items():
+            if name not in self._signatures:
+                raise ExportError(
+                    f"{directory}: found signatures {printable(str(sorted(self._signatures)))}, "
+                    f"accepted is an export of this program (no {name})"
+                )
+            signature = self._signatures[name]
+            takes, gives = signature.structured_input_signature[1], signature.structured_outputs
+            if set(takes) != inputs or set(gives) != outputs:
+                raise ExportError(
+                    f"{directory}: found signature {name} from {printable(str(sorted(takes)))} to "
+                    f"{printable(str(sorted(gives)))}, accepted is an export of this program"
+                )
 
     def check_pixels(self, num_pixels: int, dataset: str) -> None:
         """Raises ExportError if images of `num_pixels` are not what the model takes."""
@@ -196,5 +228,8 @@ class ExportedModel:
         return RBM(**self._signatures["prior"]())
 
     def _width(self, name: str) -> int:
-        """Pixels that a signature takes."""
-        return self._signatures[name].structured_input_signature[1]["x"].shape[1]
+        """Pixels that a signature takes; ValueError if their number is open."""
+        width = self._signatures[name].structured_input_signature[1]["x"].shape[1]
+        if width is None:
+            raise ValueError(f"signature {name} does not say its number of pixels")
+        return width

@@ -6,8 +6,12 @@ import contextlib
 import hashlib
 import http.client
 import os
+import secrets
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import tqdm
@@ -18,33 +22,44 @@ from dvae_tf.errors import reason
 TIMEOUT = 20.0
 """Seconds without a byte after which a download has failed."""
 
+SLOWEST = 1000.0
+"""Bytes per second: on average, less than that has failed too, from three timeouts on."""
+
+STALE = 3600.0
+"""Seconds without a byte after which a partial file is a killed process's, and is removed."""
+
 _CHUNK = 1 << 16
+_ALLOWED = (("http", "http"), ("http", "https"), ("https", "https"))
 
 
 def download(
-    url: str, destination: Path, sha256: str | None = None, timeout: float = TIMEOUT
+    url: str, destination: Path, limit: int, sha256: str | None = None, timeout: float = TIMEOUT
 ) -> None:
     """Downloads `url` to `destination`, with a progress bar on stderr.
 
-    The file is written under a temporary name in the same folder, which is created if need be,
-    and renamed when it is complete; on failure nothing is left.
+    The file is written under a name of its own in the same folder, which is created if need be,
+    and renamed when it is complete; on failure nothing is left. Any number of processes may do so
+    at once: each takes its own copy, and the last one stays.
 
     Args:
       url: where the file is.
       destination: what to call it.
+      limit: bytes that it may have at most.
       sha256: the file's checksum in hexadecimal, or None where it is not known.
       timeout: seconds without an answer after which to give up.
 
     Raises:
-      DataError: no connection, an HTTP error, fewer bytes than announced, another checksum, or
-        the folder cannot be written.
+      DataError: no connection, an HTTP error, a redirection to anything but HTTP or from HTTPS to
+        it, fewer bytes than announced or more than `limit`, less than `SLOWEST`, another checksum,
+        or the folder cannot be written.
     """
-    partial = destination.with_name(f"{destination.name}.{os.getpid()}.part")
+    partial = destination.with_name(f"{destination.name}.{secrets.token_hex(8)}.part")
     try:
-        digest = _fetch(url, partial, timeout)
+        digest = _fetch(url, partial, limit, timeout)
         if sha256 is not None and digest != sha256.lower():
             raise OSError(f"its SHA-256 is {digest}, expected {sha256}")
         os.replace(partial, destination)
+        _remove_stale(destination)
     except (OSError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()  # It is also the server's answer, with an open connection.
@@ -58,22 +73,62 @@ def download(
             partial.unlink()
 
 
-def _fetch(url: str, path: Path, timeout: float) -> str:
+def _fetch(url: str, path: Path, limit: int, timeout: float) -> str:
     """Writes what the URL holds to `path`, and returns its SHA-256."""
     digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=timeout) as response:
+    with urllib.request.build_opener(_Redirections).open(url, timeout=timeout) as response:
         length = response.headers["Content-Length"]
         total = None if length is None else int(length)
+        _check_length(total or 0, limit)
         # Only now, so that a failed connection does not leave a new folder behind.
         path.parent.mkdir(parents=True, exist_ok=True)
         bar = tqdm.tqdm(total=total, unit="B", unit_scale=True, desc=url.rpartition("/")[2])
-        with bar, path.open("wb") as file:
-            while chunk := response.read(_CHUNK):
+        with bar, path.open("xb") as file:
+            for chunk in _chunks(response, total, 3 * timeout):
+                _check_length(file.tell() + len(chunk), limit)
                 file.write(chunk)
                 digest.update(chunk)
                 bar.update(len(chunk))
-            received = file.tell()
-    # A connection that ends early is not an error to `read`.
+    return digest.hexdigest()
+
+
+def _check_length(length: int, limit: int) -> None:
+    if length > limit:
+        raise OSError(f"it has {length} bytes or more, accepted are {limit}")
+
+
+def _chunks(
+    response: http.client.HTTPResponse, total: int | None, patience: float
+) -> Iterator[bytes]:
+    """The response's bytes as they come; OSError if they come too slowly or end too early."""
+    received, started = 0, time.monotonic()
+    # `read` would wait for a whole chunk, however slowly it comes.
+    while chunk := response.read1(_CHUNK):
+        received += len(chunk)
+        yield chunk
+        elapsed = time.monotonic() - started
+        if elapsed > patience and received < SLOWEST * elapsed:
+            raise OSError(f"too slow, {received} bytes in {elapsed:.0f} s")
+        if received == total:
+            return
+    # A connection that ends early is not an error to `read1`.
     if total is not None and received != total:
         raise OSError(f"received {received} bytes of {total}")
-    return digest.hexdigest()
+
+
+class _Redirections(urllib.request.HTTPRedirectHandler):
+    """Follows those to HTTP, and from HTTPS none to plain HTTP."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        scheme = urllib.parse.urlsplit(newurl).scheme
+        if (req.type, scheme) not in _ALLOWED:
+            raise OSError(f"redirected from {req.type} to {scheme}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _remove_stale(destination: Path) -> None:
+    """Removes partial files of processes that were killed in earlier downloads of a file."""
+    for path in destination.parent.glob(f"{destination.name}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE:
+                path.unlink()

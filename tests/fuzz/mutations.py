@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from hypothesis import HealthCheck, Phase, configuration, given, settings
 from hypothesis import strategies as st
 
 NUMBERS = [0, 1, 2, 7, 255, 783, 784, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63]
 """Lengths that are too small, too large, and where integers overflow."""
 
 SMALL = st.integers(0, 300)
+
+
+def check_examples(contents, check: Callable, examples: int, folder: Path) -> None:
+    """Calls `check` on so many values of a strategy, always the same; shrinks a failing one."""
+    configuration.set_hypothesis_home_dir(folder / "hypothesis")
+    settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )(given(contents)(check))()
 
 
 @st.composite

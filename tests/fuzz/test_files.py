@@ -10,9 +10,8 @@ import gzip
 
 import pytest
 from fuzz import files
-from fuzz.mutations import damaged
+from fuzz.mutations import check_examples, damaged
 from fuzz.sandbox import Sandbox
-from hypothesis import HealthCheck, Phase, configuration, given, settings
 from hypothesis import strategies as st
 
 KINDS = {
@@ -47,23 +46,13 @@ def fuzz(sandbox: Sandbox, kind: str, folder, examples: int) -> None:
     reader, name, contents = KINDS[kind]
     path = folder / name
     sandbox.forget()
-    configuration.set_hypothesis_home_dir(folder / "hypothesis")
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(contents)
     def read(content: bytes) -> None:
         path.write_bytes(content)
         sandbox.check(reader, path)
 
     try:
-        read()
+        check_examples(contents, read, examples, folder)
     finally:
         print(sandbox.report(kind))
     assert sandbox.outcomes["value"] > 0.02 * examples, "hardly any file is still readable"
