@@ -14,7 +14,7 @@ from dvae_tf import curves, data, generation, pictures
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, subset
 from dvae_tf.export import export
-from dvae_tf.files import write_atomically
+from dvae_tf.files import to_json, write_atomically
 from dvae_tf.model import DVAE
 from dvae_tf.progress import say
 from dvae_tf.training.loop import Trainer
@@ -63,15 +63,16 @@ def run(
     save_pictures(trainer.model, dataset, log_dir, config.seed)
     curves.save(log_dir)
     metrics = _metrics(result, trainer, config)
-    write_atomically(metrics_path, json.dumps(metrics, indent=2) + "\n")
+    write_atomically(metrics_path, to_json(metrics))
     return metrics
 
 
 def report(metrics: dict[str, float], log_dir: Path) -> str:
     """The results and where to look, in a few lines."""
+    stderr = math.nan if metrics["test_nll_stderr"] is None else metrics["test_nll_stderr"]
     lines = [
         "",
-        f"Test NLL   {metrics['test_nll']:.2f} ± {metrics['test_nll_stderr']:.2f} nats "
+        f"Test NLL   {metrics['test_nll']:.2f} ± {stderr:.2f} nats "
         f"({metrics['num_images']} images, {metrics['num_samples']} samples each)",
         f"-ELBO      {metrics['test_neg_elbo']:.2f} nats",
     ]
@@ -98,6 +99,7 @@ def save_pictures(model: DVAE, dataset: data.Dataset, log_dir: Path, seed: int) 
     """
     root = seeds.fold_in(seeds.make_seed(seed), 3)
     images = subset(dataset.test, _GRID * _GRID).astype(np.float32)
+    images = np.resize(images, [_GRID * _GRID, images.shape[1]])  # Repeats them if there are fewer.
     if model.task == "structured_prediction":
         _save_completions(model, images[: 3 * _GRID], dataset.image_shape, log_dir, root)
         return

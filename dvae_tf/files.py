@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -12,6 +14,15 @@ def write_atomically(path: Path, text: str) -> None:
     """Writes a whole file or none; creates its folder."""
     with replaced(path) as temporary:
         temporary.write_text(text)
+
+
+def to_json(fields: Mapping[str, object]) -> str:
+    """JSON text, one field a line; a number that is none, such as one image's spread, is null."""
+    numbers = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in fields.items()
+    }
+    return json.dumps(numbers, indent=2, allow_nan=False) + "\n"
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dvae_tf import networks, relaxations
-from dvae_tf.config import Config
+from dvae_tf.config import Config, ConfigError
 from dvae_tf.posteriors import POSTERIORS
 from dvae_tf.posteriors.posterior import Draws
 from dvae_tf.prior import RBMPrior
@@ -27,6 +27,9 @@ class DVAE(keras.Model):
       pixel_mean: mean of the training images, [D]. The encoder sees pixels minus it, and the
         decoder's logits add that of the mean clipped to [.001, .999].
       seed: of the initial kernels.
+
+    Raises:
+      ConfigError: structured prediction of images too small to have two halves.
     """
 
     def __init__(self, config: Config, pixel_mean: np.ndarray, seed: int = 0):
@@ -36,6 +39,11 @@ class DVAE(keras.Model):
         self.sides = list(config.sides)
         n1, n2 = config.sides
         input_mean, target_mean = self.split(pixel_mean)
+        if not len(input_mean):
+            raise ConfigError(
+                f"--task={config.task}: found images of {self.num_pixels} pixel, accepted is 2 or "
+                "more, so that there are some to give and some to predict"
+            )
         self.pixel_mean = tf.constant(input_mean, tf.float32)
         clipped = np.clip(target_mean, 1e-3, 1 - 1e-3)
         self.logit_mean = tf.constant(np.log(clipped / (1 - clipped)), tf.float32)

@@ -102,6 +102,11 @@ def _rows(lines: io.BufferedIOBase, path: Path) -> bytearray:
         if not line:
             return rows
         size += len(line)
+        if len(line) == _LONGEST_LINE:
+            raise DataError(
+                f"{path}, line {number}: found a line of more than {_LONGEST_LINE} bytes; "
+                f"accepted: {PIXELS} values, each 0 or 1, separated by spaces"
+            )
         reading.check_size(path, size)
         if not line.isspace():
             rows += _row(line, path, number)

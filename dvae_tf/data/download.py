@@ -122,7 +122,8 @@ class _Redirections(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         scheme = urllib.parse.urlsplit(newurl).scheme
         if (req.type, scheme) not in _ALLOWED:
-            raise OSError(f"redirected from {req.type} to {scheme}")
+            why = f"redirected from {req.type} to {scheme}"
+            raise urllib.error.HTTPError(newurl, code, why, headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

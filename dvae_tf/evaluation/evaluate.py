@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 
 import numpy as np
@@ -11,6 +10,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from dvae_tf.evaluation.likelihood import Likelihood, LikelihoodOfMany, Model
+from dvae_tf.files import to_json
 from sampler import ais, path, schedules, seeds
 
 PRIOR_CHAINS = 1024
@@ -24,7 +24,7 @@ class Evaluation:
     Attributes:
       nll: minus the estimate of log p(x), which is not below the truth on average; in structured
         prediction of log p(x2 | x1).
-      nll_stderr: standard deviation over the images / sqrt(number of images).
+      nll_stderr: standard deviation over the images / sqrt(number of images); NaN of one image.
       neg_elbo: minus the variational bound of the discrete model.
       num_images, num_samples: images and importance samples for each.
       log_z_prior: the forward AIS estimate of log Z_theta, which `nll` and `neg_elbo` contain.
@@ -64,7 +64,7 @@ class Evaluation:
 
     def to_json(self) -> str:
         """JSON text, one field a line."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        return to_json(dataclasses.asdict(self))
 
 
 def binary(images: np.ndarray) -> np.ndarray:

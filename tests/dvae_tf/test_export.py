@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from dvae_tf import export as module
 from dvae_tf.evaluation.likelihood import LikelihoodOfMany, likelihood
@@ -176,10 +179,72 @@ def foreign_with_our_names(folder: Path) -> None:
     tf.saved_model.save(other, str(folder), signatures=dict.fromkeys(names, other.double))
 
 
-@pytest.mark.parametrize("make", [nothing, no_folder, damaged, foreign, foreign_with_our_names])
+def no_logits(folder: Path) -> None:
+    """All the names of ours, but `decode` gives something else."""
+    other = tf.Module()
+    other.format, other.task = tf.Variable(module.FORMAT), tf.Variable("vae")
+    other.double = tf.function(
+        lambda z: {"y": 2 * z}, input_signature=[tf.TensorSpec([None, 12], name="z")]
+    )
+    names = ("draw", "decode", "log_likelihood", "prior")
+    tf.saved_model.save(other, str(folder), signatures=dict.fromkeys(names, other.double))
+
+
+@pytest.mark.parametrize(
+    "make", [nothing, no_folder, damaged, foreign, foreign_with_our_names, no_logits]
+)
 def test_folder_that_is_no_export_of_ours(make, tmp_path):
     folder = tmp_path / "model"
     make(folder)
     with pytest.raises(ExportError) as caught:
         ExportedModel(folder)
     assert str(caught.value).startswith(f"{folder}: ") and "\n" not in str(caught.value)
+
+
+def cut_variables(folder: Path) -> None:
+    path = folder / "variables" / "variables.data-00000-of-00001"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def no_variables(folder: Path) -> None:
+    shutil.rmtree(folder / "variables")
+
+
+def graph(change) -> Callable[[Path], None]:
+    """Damage to the graph, which stays a well-formed protocol buffer."""
+
+    def damage(folder: Path) -> None:
+        path = folder / "saved_model.pb"
+        model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+        change(model.meta_graphs[0])
+        path.write_bytes(model.SerializeToString())
+
+    return damage
+
+
+def _unknown_operation(graph) -> None:
+    graph.graph_def.library.function[0].node_def[0].op = "NoSuchOperation"
+
+
+def _unknown_input(graph) -> None:
+    nodes = [n for f in graph.graph_def.library.function for n in f.node_def if n.input]
+    nodes[0].input[0] = "nonsense:out:0"
+
+
+def _no_function(graph) -> None:
+    graph.object_graph_def.concrete_functions.clear()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [cut_variables, no_variables, *map(graph, [_unknown_operation, _unknown_input, _no_function])],
+    ids=["cut variables", "no variables", "operation", "input", "no function"],
+)
+def test_damaged_export(damage, folder, tmp_path):
+    copy = tmp_path / "model"
+    shutil.copytree(folder, copy)
+    damage(copy)
+    with pytest.raises(ExportError) as caught:
+        ExportedModel(copy)
+    assert str(caught.value).startswith(f"{copy}: not a readable SavedModel (")
+    assert str(caught.value).isprintable()

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 import scipy.io
 
 from dvae_tf import data
 from dvae_tf.data.dataset import DataError
+from dvae_tf.data.mat import read_mat
 
 
 def _columns(count: int, seed: int) -> np.ndarray:
@@ -140,6 +143,55 @@ def test_a_damaged_file(tmp_path, damage):
         contents = {"truncated": whole[:5000], "empty": b"", "text": b"404: Not Found\n" * 20}
         path.write_bytes(contents.get(damage, garbage))
     with pytest.raises(DataError, match=r"chardata.mat: cannot be read \(.+\); accepted: a MATLAB"):
+        data.load("omniglot", tmp_path)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u4", "f4", "f8", "i8", "?"])
+@pytest.mark.parametrize("form", [{}, {"do_compression": True}, {"format": "4"}])
+def test_arrays_are_those_that_scipy_reads(tmp_path, dtype, form):
+    generator = np.random.default_rng(0)
+    arrays = {
+        name: generator.integers(0, 2, shape).astype(dtype)
+        for name, shape in {"one": (1, 1), "row": (1, 3), "table": (7, 5), "a" * 31: (2, 3)}.items()
+    }
+    path = tmp_path / "x.mat"
+    scipy.io.savemat(path, {**arrays, "text": "abc", "other": np.eye(3) * 1j}, **form)
+    read, expected = read_mat(path, list(arrays)), scipy.io.loadmat(path)
+    assert set(read) == set(arrays)
+    for name, array in read.items():
+        np.testing.assert_array_equal(array, expected[name])
+    scipy_only = {"struct": {"a": 1}, "cell": np.array([1, "b"], object)}
+    if "format" not in form:
+        scipy.io.savemat(path, {**scipy_only, "row": arrays["row"]}, **form)
+        np.testing.assert_array_equal(read_mat(path, ["row"])["row"], arrays["row"])
+
+
+def test_other_byte_order(tmp_path):
+    path = tmp_path / "x.mat"
+    values = np.arange(6.0)
+    matrix = [(6, np.array([6, 0], ">u4")), (5, np.array([2, 3], ">i4"))]
+    parts = [(kind, a.tobytes()) for kind, a in matrix] + [(1, b"x"), (9, values.astype(">f8"))]
+    body = b""
+    for kind, part in parts:
+        data = bytes(part)
+        body += struct.pack(">II", kind, len(data)) + data + bytes(-len(data) % 8)
+    head = b"MATLAB 5.0".ljust(124) + b"\x01\x00MI"
+    path.write_bytes(head + struct.pack(">II", 14, len(body)) + body)
+    expected = values.reshape(2, 3, order="F")
+    np.testing.assert_array_equal(scipy.io.loadmat(path)["x"], expected)
+    np.testing.assert_array_equal(read_mat(path, ["x"])["x"], expected)
+
+
+@pytest.mark.parametrize("cut", [1, 4, 100])
+def test_a_compressed_array_is_compared_with_its_checksum(tmp_path, cut):
+    path = tmp_path / "chardata.mat"
+    scipy.io.savemat(
+        path, {"testdata": _columns(5, 1), "data": _columns(50, 0)}, do_compression=True
+    )
+    whole = bytearray(path.read_bytes())
+    whole[-cut] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match="Error -3 while decompressing data"):
         data.load("omniglot", tmp_path)
 
 
