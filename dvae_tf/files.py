@@ -29,9 +29,14 @@ def to_json(fields: Mapping[str, object]) -> str:
 def replaced(path: Path) -> Iterator[Path]:
     """A path to write to that takes the place of `path` at the end of the block, if it gets there.
 
-    Creates the folder.
+    Creates the folder. An `OSError`, such as that of a full disk, names `path`, and leaves nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    yield temporary
-    os.replace(temporary, path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from dvae_tf.files import replaced
+
 _WIDTH = 560
 _GAP = 1
 _SHADE = 0.35
@@ -38,7 +40,11 @@ def reconstruction_grid(
 
 
 def save_png(picture: np.ndarray, path: Path) -> None:
-    """Writes a picture [height, width] in [0, 1], small ones enlarged by a whole factor."""
+    """Writes a picture [height, width] in [0, 1], small ones enlarged by a whole factor.
+
+    Whole or not at all.
+    """
     factor = max(1, _WIDTH // picture.shape[1])
     levels = np.kron(np.round(255 * picture), np.ones((factor, factor))).astype(np.uint8)
-    tf.io.write_file(str(path), tf.io.encode_png(levels[..., None]))
+    with replaced(path) as temporary:
+        temporary.write_bytes(tf.io.encode_png(levels[..., None]).numpy())

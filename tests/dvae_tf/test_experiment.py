@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dvae_tf import experiment
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.data import DataError
 from dvae_tf.files import write_atomically
+from dvae_tf.pictures import save_png
 
 
 @pytest.mark.parametrize(
@@ -52,6 +55,23 @@ def test_write_is_whole_or_absent(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_atomically(path, "second")
     assert path.read_text() == "first"
+
+
+def full(*paths: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "write", [write_atomically, lambda path, _: save_png(np.ones((8, 8)), path)]
+)
+def test_full_disk_names_the_file_and_leaves_the_old_one(write, tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_text("first")
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left on device: .*file") as caught:
+        write(path, "second")
+    assert caught.value.errno == errno.ENOSPC
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["first"]
 
 
 def interrupt(*paths: object) -> None:
