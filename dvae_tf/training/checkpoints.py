@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dvae_tf.model import DVAE
@@ -42,6 +44,7 @@ class Checkpoints:
         self.seconds = tf.Variable(0.0, dtype=tf.float64)
         self.resampled = tf.Variable(0.0, dtype=tf.float64)
         self.state = state
+        self._parameters = [*model.variables, *optimizer.variables]
         everything = tf.train.Checkpoint(
             model=model,
             optimizer=optimizer,
@@ -72,7 +75,7 @@ class Checkpoints:
         Raises:
           CheckpointError: there are checkpoints, and none can be read.
         """
-        for leftover in self.directory.glob("*_temp"):  # of a run killed while it wrote
+        for leftover in self.directory.glob("**/*_temp"):  # of a run killed while it wrote
             shutil.rmtree(leftover, ignore_errors=True)
         paths = sorted(self.directory.glob("step-*.index"), key=_step, reverse=True)
         for path in paths:
@@ -93,34 +96,69 @@ class Checkpoints:
         """Saves everything; returns the path.
 
         Raises:
-          CheckpointError: the disk is full or can't be written; earlier checkpoints are left whole.
+          CheckpointError: the disk is full or can't be written, or a parameter is not finite;
+            earlier checkpoints are left whole.
         """
-        step = int(self.state.step)
+        return self._write(self._recent, int(self.state.step))
+
+    def offer(self, nll: float, step: int) -> None:
+        """Keeps the model as the best one if `nll` is the lowest validation NLL so far.
+
+        A run killed before the next `save` comes to this step again, with the same model.
+
+        Raises:
+          CheckpointError: as `save` does.
+        """
+        if nll < float(self.best_nll):
+            self._write(self._best, step)
+            self.best_nll.assign(nll)
+        self.validated.assign(step)
+
+    def restore_best(self) -> int | None:
+        """Restores the best model's parameters; returns their step, None if there are none.
+
+        Where its own file is damaged, the run's checkpoint of that step has the same parameters, as
+        long as it is one of the newest three.
+
+        Raises:
+          CheckpointError: neither can be read. The last model is no substitute: its results would
+            pass for the best one's.
+        """
+        if not math.isfinite(self.best_nll.numpy()):
+            return None
+        paths = sorted((self.directory / "best").glob("*.index"), key=_step)
+        step = _step(paths[-1]) if paths else int(self.validated)
+        own = self.directory / "best" / f"ckpt-{step}"
+        for path in (own, self.directory / f"step-{step}"):
+            try:
+                status = self._best.checkpoint.restore(str(path)).expect_partial()
+                status.assert_existing_objects_matched()
+                return step
+            except _UNREADABLE as error:
+                say(f"{path}: the best model cannot be read ({reason(error)})")
+        raise CheckpointError(
+            f"{own}: the best model cannot be read; accepted is a copy of it that can, or another "
+            "--log_dir"
+        )
+
+    def _write(self, manager: tf.train.CheckpointManager, step: int) -> str:
+        bad = [v.path for v in self._parameters if not np.isfinite(v.numpy()).all()]
+        if bad:
+            raise CheckpointError(
+                f"{self.directory}: {len(bad)} of the variables are not finite at step {step} "
+                f"({bad[0]}), so that no checkpoint is written; --learning_rate: try a smaller one "
+                f"in another --log_dir; last good checkpoint: {self.latest or 'none yet'}"
+            )
         try:
-            return self._recent.save(checkpoint_number=step)
+            return manager.save(checkpoint_number=step)
         except (tf.errors.OpError, OSError) as error:
             raise CheckpointError(
                 f"{self.directory}: the checkpoint of step {step} could not be written "
                 f"({reason(error)}); the one before it: {self.latest or 'none'}"
             ) from None
 
-    def offer(self, nll: float, step: int) -> None:
-        """Keeps the model as the best one if `nll` is the lowest validation NLL so far."""
-        if nll < float(self.best_nll):
-            self._best.save(checkpoint_number=step)
-            self.best_nll.assign(nll)
-        self.validated.assign(step)
-
-    def restore_best(self) -> int | None:
-        """Restores the best model's parameters; returns their step, None if there are none."""
-        path = self._best.latest_checkpoint
-        if path is None:
-            return None
-        self._best.checkpoint.restore(path).assert_existing_objects_matched()
-        return int(path.rsplit("-", 1)[1])
-
 
 def _step(path: Path) -> int:
-    """The step of 'step-<number>.index'."""
+    """The step of '<name>-<number>.index'."""
     number = path.stem.rsplit("-", 1)[1]
     return int(number) if number.isdecimal() else -1

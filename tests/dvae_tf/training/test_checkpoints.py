@@ -78,6 +78,64 @@ def test_leftovers_of_a_killed_save_are_cleared(trainer):
 
 
 @pytest.fixture
+def with_best(trainer) -> Trainer:
+    """At step 3, where the best model is that of step 2, with the checkpoint of step 2 as well."""
+    trainer.model.prior.f1.assign([2.0] * 6)
+    trainer.checkpoints.offer(30.0, 2)
+    trainer.model.prior.f1.assign([3.0] * 6)
+    return trainer
+
+
+def best_file(trainer: Trainer) -> Path:
+    return trainer.checkpoints.directory / "best" / "ckpt-2.data-00000-of-00001"
+
+
+@pytest.mark.parametrize("harm", [cut_short, flip_a_bit, Path.unlink])
+def test_damaged_best_is_told_and_taken_from_the_checkpoint_of_its_step(with_best, harm, capsys):
+    harm(best_file(with_best))
+    assert with_best.checkpoints.restore_best() == 2
+    assert with_best.model.prior.f1.numpy().tolist() == [2.0] * 6
+    assert "ckpt-2: the best model cannot be read (" in capsys.readouterr().err
+
+
+def test_best_that_cannot_be_read_anywhere_is_an_error(with_best):
+    for path in (best_file(with_best), data_file(with_best, 2)):
+        cut_short(path)
+    with pytest.raises(CheckpointError, match="ckpt-2: the best model cannot be read; ") as caught:
+        with_best.checkpoints.restore_best()
+    assert "\n" not in str(caught.value)
+
+
+def test_best_needs_no_list_of_checkpoints(with_best, small_config, digits, new_trainer, tmp_path):
+    with_best.checkpoints.save()
+    (with_best.checkpoints.directory / "best" / "checkpoint").write_text("nonsense {")
+    again = new_trainer(small_config, digits, tmp_path)
+    assert again.checkpoints.restore_best() == 2
+    assert again.model.prior.f1.numpy().tolist() == [2.0] * 6
+
+
+def test_leftovers_of_a_killed_best_are_cleared(with_best):
+    leftover = with_best.checkpoints.directory / "best" / "ckpt-4_temp"
+    leftover.mkdir()
+    with_best.checkpoints.restore()
+    assert not leftover.exists()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("write", ["save", "offer"])
+def test_parameters_that_are_no_numbers_are_never_saved(trainer, write, bad):
+    trainer.state.step.assign(4)
+    trainer.model.prior.f1.assign([bad] * 6)
+    with pytest.raises(
+        CheckpointError, match=r"not finite at step 4 \(.*--learning_rate"
+    ) as caught:
+        trainer.checkpoints.save() if write == "save" else trainer.checkpoints.offer(1.0, 4)
+    assert "step-3" in str(caught.value) and "\n" not in str(caught.value)
+    assert not list(trainer.checkpoints.directory.glob("**/*-4.index"))
+    assert trainer.checkpoints.restore() == 3
+
+
+@pytest.fixture
 def small_disk(tmp_path):
     """A file system of its own with room for two checkpoints and a half."""
     folder = tmp_path / "disk"
@@ -103,6 +161,8 @@ def test_full_disk_leaves_the_earlier_checkpoint_whole(
     with pytest.raises(CheckpointError, match="checkpoint of step 2 could not be written") as error:
         trainer.checkpoints.save()
     assert "step-1" in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(CheckpointError, match="checkpoint of step 2 could not be written"):
+        trainer.checkpoints.offer(30.0, 2)
     assert trainer.checkpoints.restore() == 1
     free.unlink()
     trainer.state.step.assign(3)
