@@ -20,13 +20,16 @@ class Summaries:
     """Writes scalars, histograms and pictures to event files in `log_dir`.
 
     Args:
-      log_dir: the run's folder.
+      log_dir: the run's folder; None writes nothing.
       image_shape: (height, width).
     """
 
-    def __init__(self, log_dir: Path, image_shape: tuple[int, int]):
+    def __init__(self, log_dir: Path | None, image_shape: tuple[int, int]):
         self.image_shape = image_shape
-        self._writer = tf.summary.create_file_writer(str(log_dir))
+        if log_dir is None:
+            self._writer = tf.summary.create_noop_writer()
+        else:
+            self._writer = tf.summary.create_file_writer(str(log_dir))
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         """Scalars by name, '<group>/<name>'."""
@@ -73,6 +76,10 @@ class Summaries:
         for name, value in model.prior_rbm()._asdict().items():
             tf.summary.histogram(f"prior/{name}", value)
         self._picture("samples", pictures.grid(samples.numpy(), self.image_shape, _COLUMNS))
+
+    def flush(self) -> None:
+        """Writes out what is held back: a checkpoint must not be ahead of the events before it."""
+        self._writer.flush()
 
     def close(self) -> None:
         """Flushes and closes the event file."""
