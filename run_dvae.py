@@ -56,6 +56,9 @@ flags.DEFINE_integer("eval_samples", None, "importance samples per image in the 
 flags.DEFINE_integer("num_temperatures", None, "AIS temperatures of each posterior")
 flags.DEFINE_integer("prior_temperatures", None, "AIS temperatures of the prior, each way")
 flags.DEFINE_integer("checkpoint_every", None, "steps between checkpoints")
+flags.DEFINE_enum(
+    "strategy", None, config.CHOICES["strategy"], "all local devices, or the workers of TF_CONFIG"
+)
 flags.DEFINE_float("max_seconds", float("inf"), "of training; then a checkpoint ends the program")
 FLAGS = flags.FLAGS
 

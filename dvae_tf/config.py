@@ -94,6 +94,7 @@ class Config:
     num_temperatures: int = 10
     prior_temperatures: int = 10_000
     checkpoint_every: int = 5000
+    strategy: str = "none"
 
     def __post_init__(self) -> None:
         for name in CHOICES:
@@ -175,6 +176,7 @@ CHOICES = {
     "relaxation": (*PLUGGED_IN, *OVERLAPPING_SHARPNESS),
     "iw_gradient": ("dreg", "iwae"),
     "prior_sampler": ("pa", "pcd"),
+    "strategy": ("none", "mirrored", "multi_worker"),
 }
 """Accepted names, those of the registries."""
 

@@ -33,13 +33,15 @@ def run(
       max_seconds: of training in this call.
 
     Returns:
-      The metrics, as written to `log_dir`/metrics.json; None if the time was over before.
+      The metrics, as written to `log_dir`/metrics.json; None if the time was over before, and in
+      all workers but the first.
 
     Raises:
       ConfigError: `log_dir` holds a run with another configuration.
       DataError: the dataset cannot be had.
       TrainingError: the objective is not a number.
       CheckpointError: checkpoints can't be read or written.
+      WorkerLostError: another worker is gone.
     """
     _check_unclaimed(log_dir, config)
     metrics_path = log_dir / "metrics.json"
@@ -48,11 +50,22 @@ def run(
         return json.loads(metrics_path.read_text())
     dataset = data.load(config.dataset, data_dir)
     trainer = Trainer(config, dataset, log_dir)
-    write_atomically(log_dir / "config.json", config.to_json())
+    is_chief = trainer.distribution.is_chief
+    if is_chief:
+        write_atomically(log_dir / "config.json", config.to_json())
     if trainer.first_step:
         say(f"Going on from step {trainer.first_step}")
     if not trainer.run(max_seconds):
         return None
+    metrics = _finish(trainer, log_dir) if is_chief else None
+    # workers that left earlier would be taken for lost
+    trainer.distribution.wait()
+    return metrics
+
+
+def _finish(trainer: Trainer, log_dir: Path) -> dict[str, float]:
+    """Evaluates and exports the trained model; returns the metrics."""
+    config, dataset = trainer.config, trainer.dataset
     result = _evaluator(config, trainer.model, len(dataset.test))(dataset.test)
     export(
         trainer.model,
@@ -63,7 +76,7 @@ def run(
     save_pictures(trainer.model, dataset, log_dir, config.seed)
     curves.save(log_dir)
     metrics = _metrics(result, trainer, config)
-    write_atomically(metrics_path, to_json(metrics))
+    write_atomically(log_dir / "metrics.json", to_json(metrics))
     return metrics
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from dvae_tf import replicas
+
 _PARTS = 4
 
 LOGITS_SCALE = 3.0
@@ -22,7 +24,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     """Keras' batch norm of [B, units] with the paper's settings and a gradient written out.
 
     The gradient that autodiff composes goes over [B, units] several times more, which shows where
-    the units are the couplings of all pairs.
+    the units are the couplings of all pairs. Of several replicas, each with its part of a batch,
+    the statistics are those of the whole batch.
 
     Args:
       factor: of the outputs.
@@ -31,6 +34,12 @@ class BatchNorm(keras.layers.BatchNormalization):
     def __init__(self, factor: float = 1.0, **kwargs: object):
         super().__init__(momentum=0.99, epsilon=1e-2, **kwargs)
         self.factor = factor
+
+    def add_weight(self, *args: object, **kwargs: object) -> keras.Variable:
+        """Keras' own; the moving averages come out equal in all replicas, so any one will do."""
+        if not kwargs.get("trainable", True):
+            kwargs["aggregation"] = "only_first_replica"
+        return super().add_weight(*args, **kwargs)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Normalises by the batch's statistics in training, by the moving averages otherwise."""
@@ -46,21 +55,25 @@ class BatchNorm(keras.layers.BatchNormalization):
 def _normalise(
     x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta over the first axis, mean and variance."""
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta over the first axis, mean and variance.
+
+    The gradients of gamma and beta are a replica's own, to be averaged with all others.
+    """
 
     @tf.custom_gradient
     def normalise(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple:
-        mean = tf.reduce_mean(x, 0)
+        mean = replicas.average(tf.reduce_mean(x, 0))
         centred = x - mean
         size = tf.cast(tf.shape(x)[0], x.dtype)
-        variance = _sum_rows(centred**2) / size
+        variance = replicas.average(_sum_rows(centred**2) / size)
         inverse = tf.math.rsqrt(variance + epsilon)
 
         def gradient(dy: tf.Tensor, *_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             dbeta = tf.reduce_sum(dy, 0)
             dgamma = inverse * _sum_rows(dy * centred)
-            slope = inverse * dgamma / size
-            return gamma * inverse * (dy - dbeta / size - slope * centred), dgamma, dbeta
+            of_all = replicas.average(tf.stack([dbeta, dgamma]))
+            shift, slope = of_all[0] / size, inverse * of_all[1] / size
+            return gamma * inverse * (dy - shift - slope * centred), dgamma, dbeta
 
         return (centred * (gamma * inverse) + beta, mean, variance), gradient
 

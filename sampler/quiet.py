@@ -17,7 +17,8 @@ def load_tensorflow() -> None:
     with _held_back_standard_error():
         import tensorflow as tf
 
-        tf.config.list_logical_devices()  # looks for GPUs, and tells of those that it lacks
+        if "TF_CONFIG" not in os.environ:  # workers find one another before they look for devices
+            tf.config.list_logical_devices()  # looks for GPUs, and tells of those that it lacks
 
 
 @contextlib.contextmanager

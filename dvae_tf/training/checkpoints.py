@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -26,7 +28,12 @@ class Checkpoints:
     """Saves and restores (model, optimizer, state) in `log_dir`/checkpoints.
 
     A checkpoint is written beside its place and moved there, and its tensors carry checksums, which
-    are compared when it is read.
+    are compared when it is read. Of several workers each keeps its own.
+
+    Args:
+      states: of this process's replicas.
+      worker: its number; all but the first have a folder of their own in the first one's.
+      least: the least of all workers' values, by which they agree on a step.
 
     Attributes:
       best_nll: the lowest validation NLL so far (infinite at first), kept in the checkpoint.
@@ -36,19 +43,28 @@ class Checkpoints:
     """
 
     def __init__(
-        self, log_dir: Path, model: DVAE, optimizer: keras.optimizers.Optimizer, state: State
+        self,
+        log_dir: Path,
+        model: DVAE,
+        optimizer: keras.optimizers.Optimizer,
+        states: Sequence[State],
+        worker: int = 0,
+        least: Callable[[int], int] = int,
     ):
-        self.directory = directory = log_dir / "checkpoints"
+        directory = log_dir / "checkpoints"
+        self.directory = directory = directory / f"worker-{worker}" if worker else directory
+        self.least = least
         self.best_nll = tf.Variable(float("inf"), dtype=tf.float64)
         self.validated = tf.Variable(0, dtype=tf.int64)
         self.seconds = tf.Variable(0.0, dtype=tf.float64)
         self.resampled = tf.Variable(0.0, dtype=tf.float64)
-        self.state = state
+        self.state = states[0]
         self._parameters = [*model.variables, *optimizer.variables]
         everything = tf.train.Checkpoint(
             model=model,
             optimizer=optimizer,
-            state=state,
+            state=states[0],
+            **{f"state_{i}": state for i, state in enumerate(states[1:], 1)},
             best_nll=self.best_nll,
             validated=self.validated,
             seconds=self.seconds,
@@ -67,7 +83,7 @@ class Checkpoints:
         return self._recent.latest_checkpoint
 
     def restore(self) -> int:
-        """Restores the newest checkpoint that can be read, if there are any.
+        """Restores the newest checkpoint that all workers can read, if there are any.
 
         Returns:
           The number of steps done.
@@ -77,7 +93,17 @@ class Checkpoints:
         """
         for leftover in self.directory.glob("**/*_temp"):  # of a run killed while it wrote
             shutil.rmtree(leftover, ignore_errors=True)
+        step = self._restore_newest(sys.maxsize)
+        while True:
+            common = self.least(step)
+            if self.least(int(step == common)):
+                return step
+            step = self._restore_newest(common)
+
+    def _restore_newest(self, last: int) -> int:
+        """Restores the newest readable checkpoint up to step `last`; returns its step."""
         paths = sorted(self.directory.glob("step-*.index"), key=_step, reverse=True)
+        paths = [path for path in paths if _step(path) <= last]
         for path in paths:
             try:
                 checkpoint = self._recent.checkpoint.restore(str(path.with_suffix("")))

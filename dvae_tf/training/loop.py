@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from pathlib import Path
@@ -18,8 +17,8 @@ from dvae_tf.evaluation.evaluate import Evaluator
 from dvae_tf.model import DVAE
 from dvae_tf.progress import say
 from dvae_tf.training.checkpoints import Checkpoints
-from dvae_tf.training.state import State
-from dvae_tf.training.step import TrainStep
+from dvae_tf.training.distribution import DistributedStep, Distribution, batch, new_steps
+from dvae_tf.training.step import new_optimizer
 from dvae_tf.training.summaries import Summaries
 
 SCALARS_EVERY = 100
@@ -28,21 +27,6 @@ PICTURES_PER_RUN = 50
 
 class TrainingError(RuntimeError):
     """The run cannot go on; one clear line."""
-
-
-def batch_indices(num_images: int, batch_size: int, seed: int, step: int) -> np.ndarray:
-    """Training images of a step, int32 [batch_size]: each epoch is a new permutation.
-
-    A function of its arguments alone, so that a resumed run sees the batches it would have seen. An
-    epoch's last images that do not fill a batch are left out of it.
-    """
-    epoch, batch = divmod(step, num_images // batch_size)
-    return _order(num_images, seed, epoch)[batch * batch_size : (batch + 1) * batch_size]
-
-
-@functools.lru_cache(maxsize=1)
-def _order(num_images: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch]).permutation(num_images).astype(np.int32)
 
 
 class Trainer:
@@ -61,11 +45,19 @@ class Trainer:
                 f"{len(dataset.train)} training images of {dataset.name}"
             )
         self.config, self.dataset = config, dataset
-        self.model = DVAE(config, dataset.train_mean, seed=config.seed)
-        self.state = State(config, self.model, len(dataset.train))
-        self.step_fn = TrainStep(config, self.model, self.state, tf.constant(dataset.train))
-        self.checkpoints = Checkpoints(log_dir, self.model, self.step_fn.optimizer, self.state)
-        self.summaries = Summaries(log_dir, dataset.image_shape)
+        self.distribution = distribution = Distribution(config)
+        with distribution.strategy.scope():
+            self.model = DVAE(config, dataset.train_mean, seed=config.seed)
+            optimizer = new_optimizer(config, self.model)
+        steps = new_steps(distribution, config, self.model, optimizer, dataset.train)
+        states = [step.state for step in steps]
+        self.state = states[0]
+        alone = distribution.num_replicas == 1
+        self.step_fn = steps[0] if alone else DistributedStep(distribution, steps)
+        self.checkpoints = Checkpoints(
+            log_dir, self.model, optimizer, states, distribution.worker, distribution.least
+        )
+        self.summaries = Summaries(log_dir if distribution.is_chief else None, dataset.image_shape)
         self.validate = Evaluator(
             self.model,
             min(config.valid_samples, config.eval_samples),
@@ -79,7 +71,7 @@ class Trainer:
         self._resampled = float(self.checkpoints.resampled)
 
     def run(self, max_seconds: float = math.inf) -> bool:
-        """Trains to `num_steps`, then leaves the best validated model in `model`.
+        """Trains to `num_steps`, then leaves the best validated model in `model` (of the chief).
 
         Args:
           max_seconds: of this call; when they have passed, a checkpoint is saved.
@@ -90,6 +82,7 @@ class Trainer:
         Raises:
           CheckpointError: a checkpoint can't be written.
           TrainingError: the objective is not a number.
+          WorkerLostError: another worker is gone.
           KeyboardInterrupt: on Ctrl-C, after a checkpoint is saved.
         """
         try:
@@ -102,6 +95,8 @@ class Trainer:
             raise
         finally:
             self.summaries.close()
+        if not self.distribution.is_chief:
+            return True
         best_step = self.checkpoints.restore_best()
         if best_step is None:
             raise TrainingError(
@@ -127,15 +122,16 @@ class Trainer:
         interrupted = first > 0 and first % self.config.eval_every == 0
         if interrupted and self.checkpoints.validated < first:
             self._validate(first)
-        with tqdm(total=last, initial=self.first_step, desc="training", unit="step") as bar:
-            for step in range(self.first_step + 1, last + 1):
+        hidden = not self.distribution.is_chief
+        with tqdm(total=last, initial=first, desc="training", unit="step", disable=hidden) as bar:
+            for step in range(first + 1, last + 1):
                 started = time.perf_counter()
-                with interrupts.held_back():
+                with self.distribution.ending.held_back():
                     objective = self._step(step)
                 self._seconds += time.perf_counter() - started
                 bar.set_postfix(objective=f"{objective:.1f}", refresh=False)
                 bar.update()
-                if time.monotonic() > deadline and step < last:
+                if self.distribution.ending.agreed(time.monotonic() > deadline) and step < last:
                     return False
                 if step % self.config.checkpoint_every == 0 and step < last:
                     self._save()
@@ -148,8 +144,9 @@ class Trainer:
     def _step(self, step: int) -> float:
         config = self.config
         detailed = step % SCALARS_EVERY == 0 or step == 1
-        images = batch_indices(len(self.dataset.train), config.batch_size, config.seed, step - 1)
-        info = self.step_fn(tf.constant(images), tf.constant(detailed))
+        images = batch(self.distribution, config, len(self.dataset.train), step - 1)
+        indices = images[0] if self.distribution.num_replicas == 1 else np.stack(images)
+        info = self.step_fn(tf.constant(indices), tf.constant(detailed))
         objective = float(info["train/objective"])
         if not math.isfinite(objective):
             raise TrainingError(
@@ -166,11 +163,16 @@ class Trainer:
             self.summaries.scalars(info, step)
         if step == 1 or step % max(1, config.num_steps // PICTURES_PER_RUN) == 0:
             population, _ = self.state.read()
-            x = self.dataset.train[images]
+            # those of the chief's first shard, the only ones that are shown
+            x = self.dataset.train[images[0]]
             self.summaries.details(self.model, population, x, logits.numpy(), step)
         return objective
 
     def _validate(self, step: int) -> None:
+        if not self.distribution.is_chief:
+            self.checkpoints.validated.assign(step)
+            self._save()
+            return
         result = self.validate(self.dataset.valid, "validation images")
         self.summaries.evaluation(result, step)
         say(f"Step {step}: validation NLL {result.nll:.2f} ± {result.nll_stderr:.2f}")
@@ -182,4 +184,5 @@ class Trainer:
         self.checkpoints.seconds.assign(self._seconds)
         self.checkpoints.resampled.assign(self._resampled)
         with interrupts.held_back():
+            self.summaries.flush()
             return self.checkpoints.save()

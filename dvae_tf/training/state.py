@@ -14,6 +14,13 @@ from sampler.rbm import RBM
 class State(tf.Module):
     """Step, chains of the training images, and the prior's population with its parameters.
 
+    With several replicas each has a state of its own: the chains of its shard of the images, and
+    its part of the prior's samples.
+
+    Args:
+      num_images: N, of the replica.
+      replica: its number, of `num_replicas`.
+
     Attributes:
       step: steps done, int64.
       chains: persistent states of each training image, K each, uint8, [N, K, chain_units]: a byte a
@@ -22,16 +29,24 @@ class State(tf.Module):
       theta: `RBM` of variables, the prior's parameters that the population was last swept at.
     """
 
-    def __init__(self, config: Config, model: DVAE, num_images: int):
+    def __init__(
+        self,
+        config: Config,
+        model: DVAE,
+        num_images: int,
+        replica: int = 0,
+        num_replicas: int = 1,
+    ):
         super().__init__()
-        seed = seeds.fold_in(seeds.make_seed(config.seed), 0)
+        seed = seeds.fold_in(replica_seed(config.seed, replica), 0)
         theta = model.prior.rbm()
         shape = [num_images, model.posterior.chain_units]
         chains = [
             tf.cast(seeds.uniform(seeds.fold_in(seed, 1, k), shape) < 0.5, tf.uint8)
             for k in range(config.num_samples)
         ]
-        population = population_annealing.start(theta, config.prior_chains, seeds.fold_in(seed, 2))
+        num_chains = config.prior_chains // num_replicas
+        population = population_annealing.start(theta, num_chains, seeds.fold_in(seed, 2))
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.chains = tf.Variable(tf.stack(chains, 1), name="chains")
         self.population = Population(*(tf.Variable(t) for t in population))
@@ -50,3 +65,9 @@ class State(tf.Module):
             (*self.population, *self.theta), (*population, *theta), strict=True
         ):
             variable.assign(value)
+
+
+def replica_seed(seed: int, replica: int) -> tf.Tensor:
+    """The run's seed for a replica; that of the first is a lone one's."""
+    root = seeds.make_seed(seed)
+    return seeds.fold_in(root, -1, replica) if replica else root

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -10,7 +12,7 @@ from dvae_tf.model import DVAE
 from dvae_tf.networks import LOGITS_SCALE
 from dvae_tf.objectives import TASKS
 from dvae_tf.objectives.terms import Terms
-from dvae_tf.training.state import State
+from dvae_tf.training.state import State, replica_seed
 from sampler import pcd, population_annealing, seeds
 from sampler.population_annealing import Population
 
@@ -51,21 +53,37 @@ class FusedAdam(keras.optimizers.Adam):
         )
 
 
+def new_optimizer(config: Config, model: DVAE) -> FusedAdam:
+    """The paper's Adam over a model's variables."""
+    optimizer = FusedAdam(learning_rate(config), epsilon=1e-3)
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
 class TrainStep:
-    """A compiled step over (model, optimizer, state).
+    """A step over (model, optimizer, state), compiled as one where it is called.
 
     Args:
       images: the training images, [N, D]; uint8 in {0, 1}, or float32 probabilities, of which each
         batch is binarised anew.
+      optimizer: default: a new one.
+      replica: the number of the replica whose state and images these are.
     """
 
-    def __init__(self, config: Config, model: DVAE, state: State, images: tf.Tensor):
+    def __init__(
+        self,
+        config: Config,
+        model: DVAE,
+        state: State,
+        images: tf.Tensor,
+        optimizer: FusedAdam | None = None,
+        replica: int = 0,
+    ):
         self.config, self.model, self.state = config, model, state
         self.images = images
-        self.optimizer = FusedAdam(learning_rate(config), epsilon=1e-3)
-        self.optimizer.build(model.trainable_variables)
+        self.optimizer = optimizer or new_optimizer(config, model)
         self.task = TASKS[config.task]
-        self.seed = seeds.fold_in(seeds.make_seed(config.seed), 1)
+        self.seed = seeds.fold_in(replica_seed(config.seed, replica), 1)
         self.decay = [config.weight_decay * _penalty(v) for v in model.trainable_variables]
 
     @tf.function(autograph=False)
@@ -76,19 +94,35 @@ class TrainStep:
           indices: int32, [B].
           detailed: whether the costlier scalars (gradient norm, mean |W|) are wanted; 0 otherwise.
         """
+        return self.advance(indices, detailed, self._compiled)
+
+    def advance(
+        self, indices: tf.Tensor, detailed: tf.Tensor, gradients_fn: Callable[..., tuple]
+    ) -> dict[str, tf.Tensor]:
+        """The step, with `gradients` or a form of it."""
         x, chains = tf.gather(self.images, indices), tf.gather(self.state.chains, indices)
-        gradients, chains, info = self._compiled(x, chains, detailed)
+        gradients, chains, info = gradients_fn(x, chains, detailed)
         self.optimizer.apply(gradients, self.model.trainable_variables)
         self.state.chains.scatter_update(tf.IndexedSlices(chains, indices))
         return info
 
     @tf.function(autograph=False, jit_compile=True)
     def _compiled(self, x: tf.Tensor, chains: tf.Tensor, detailed: tf.Tensor) -> tuple:
+        return self.gradients(self.update_prior, x, chains, detailed)
+
+    def gradients(
+        self,
+        update_prior: Callable[[tf.Tensor], tuple],
+        x: tf.Tensor,
+        chains: tf.Tensor,
+        detailed: tf.Tensor,
+    ) -> tuple[list[tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]:
+        """Gradients of the loss, the images' advanced chains, and what `__call__` returns."""
         model, config = self.model, self.config
         step = self.state.step.read_value()
         seed = seeds.fold_in(self.seed, step)
         weight = self.task.weight(config, step)
-        population, prior_info = self._update_prior(seeds.fold_in(seed, 0))
+        population, prior_info = update_prior(seeds.fold_in(seed, 0))
         x = self._binarise(x, seeds.fold_in(seed, 1))
         states = tf.cast(chains, tf.float32)
 
@@ -135,7 +169,7 @@ class TrainStep:
 
         return tf.cond(detailed, compute, lambda: tf.nest.map_structure(tf.zeros_like, compute()))
 
-    def _update_prior(self, seed: tf.Tensor) -> tuple[Population, dict[str, tf.Tensor]]:
+    def update_prior(self, seed: tf.Tensor) -> tuple[Population, dict[str, tf.Tensor]]:
         """The prior's samples at its present parameters, and what is shown of them."""
         population, old = self.state.read()
         if not self.task.has_prior:

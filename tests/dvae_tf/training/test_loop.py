@@ -9,7 +9,8 @@ import tensorflow as tf
 from dvae_tf import curves
 from dvae_tf.config import ConfigError
 from dvae_tf.data import Dataset
-from dvae_tf.training.loop import Trainer, TrainingError, batch_indices
+from dvae_tf.training.batches import batch_indices
+from dvae_tf.training.loop import Trainer, TrainingError
 
 STEPS = 20
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf.model import DVAE
-from dvae_tf.training.loop import batch_indices
+from dvae_tf.training.batches import batch_indices
 from dvae_tf.training.state import State
 from dvae_tf.training.step import TrainStep, learning_rate
 

@@ -1,0 +1,273 @@
+"""Data-parallel training: the strategies, who owns which images, and the step of all replicas.
+
+Each replica owns a shard of the training images with their chains, and a part of the prior's
+samples; it draws its part of every batch from its own shard. Gradients and batch-norm statistics
+are those of the whole batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from dvae_tf import interrupts
+from dvae_tf.config import Config, ConfigError
+from dvae_tf.model import DVAE
+from dvae_tf.training.batches import batch_indices, shard
+from dvae_tf.training.state import State
+from dvae_tf.training.step import FusedAdam, TrainStep
+
+
+def mirrored() -> tf.distribute.Strategy:
+    """Over all local GPUs, or all logical CPU devices where there are none."""
+    gpus = tf.config.list_logical_devices("GPU")
+    names = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
+    # on CPUs the default, collectives, mixes up tensors of different layers
+    reduce = None if gpus else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(names, reduce)
+
+
+STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy]] = {
+    "none": tf.distribute.get_strategy,
+    "mirrored": mirrored,
+    "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
+}
+
+
+class WorkerLostError(RuntimeError):
+    """Another worker is gone; one clear line."""
+
+
+@contextlib.contextmanager
+def workers_watched(num_workers: int) -> Iterator[None]:
+    """Around what waits for other workers: a lost one raises WorkerLostError."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if num_workers == 1:
+            raise
+        raise WorkerLostError(
+            f"another worker was lost ({type(error).__name__}); started again on all workers, the "
+            "same command goes on from the newest checkpoint that all of them have"
+        ) from None
+
+
+class Ending:
+    """The end of several processes before the last step: all after the same one.
+
+    One that left by itself would leave the others waiting for its gradients.
+
+    Attributes:
+      wish: a variable, above 0 where this process wants to end; a step adds up all processes'.
+      told: whether after the last step any did.
+    """
+
+    def __init__(self, num_workers: int):
+        self.num_workers = num_workers
+        self.wish = tf.Variable(0.0, trainable=False)
+        self.told = False
+        self._interrupted = False
+
+    @contextlib.contextmanager
+    def held_back(self) -> Iterator[None]:
+        """`interrupts.held_back`; with other workers, signals wait for them to be told."""
+        try:
+            with interrupts.held_back():
+                yield
+        except KeyboardInterrupt:
+            if self.num_workers == 1:
+                raise
+            self._interrupted = True
+
+    def agreed(self, wanted: bool) -> bool:
+        """Whether to end after this step, at which this process wants to or not.
+
+        Raises:
+          KeyboardInterrupt: it is the end, and a signal to this process was the reason.
+        """
+        if self.num_workers == 1:
+            return wanted
+        self.wish.assign(float(wanted or self._interrupted))
+        if self.told and self._interrupted:
+            raise KeyboardInterrupt
+        return self.told
+
+
+class Distribution:
+    """A strategy, and this process's place in it.
+
+    Args:
+      config: with `strategy`, a name of `STRATEGIES`.
+
+    Attributes:
+      strategy: of tf.distribute.
+      num_replicas: R, of all workers together.
+      replicas: numbers of this process's own, in [0, R).
+      worker: this process's number, of `num_workers`; worker 0 is the chief, which writes and
+        evaluates.
+      ending: how the processes end together.
+
+    Raises:
+      ConfigError: TF_CONFIG tells of no worker, or batch or prior samples can't be shared equally.
+    """
+
+    def __init__(self, config: Config):
+        if config.strategy == "multi_worker":
+            check_tf_config(os.environ.get("TF_CONFIG"))
+        self.strategy = STRATEGIES[config.strategy]()
+        if self.strategy.num_replicas_in_sync == 1:
+            self.strategy = tf.distribute.get_strategy()
+        self.num_replicas: int = self.strategy.num_replicas_in_sync
+        resolver = self.strategy.cluster_resolver
+        self.worker: int = resolver.task_id or 0 if resolver else 0
+        self.num_workers = max(1, resolver.cluster_spec().num_tasks("worker")) if resolver else 1
+        self.ending = Ending(self.num_workers)
+        alone = self.num_replicas == 1
+        self.devices = [None] if alone else self.strategy.extended.worker_devices
+        first = self.worker * len(self.devices)
+        self.replicas = range(first, first + len(self.devices))
+        for name in ("batch_size", "prior_chains"):
+            found = getattr(config, name)
+            if found % self.num_replicas:
+                raise ConfigError(
+                    f"--{name}: found {found}, accepted is a multiple of the "
+                    f"{self.num_replicas} replicas of --strategy={config.strategy}"
+                )
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the run's files and evaluates."""
+        return self.worker == 0
+
+    def least(self, value: int) -> int:
+        """The least of all workers' values; every worker has to ask, and waits for the others."""
+        if self.num_workers == 1:
+            return value
+        own = np.zeros([self.num_workers], np.int64)
+        own[self.worker] = value
+        with workers_watched(self.num_workers):
+            total = self._sum(tf.constant(own))
+        return int(tf.reduce_min(total)) // len(self.devices)
+
+    def wait(self) -> None:
+        """Returns when every worker has come here."""
+        self.least(0)
+
+    @tf.function(autograph=False)
+    def _sum(self, values: tf.Tensor) -> tf.Tensor:
+        """The sum over all replicas."""
+
+        def add(values: tf.Tensor) -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            # an argument has no device, and so no place for the sum
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(values))
+
+        results = self.strategy.run(add, args=(values,))
+        return self.strategy.experimental_local_results(results)[0]
+
+
+def new_steps(
+    distribution: Distribution,
+    config: Config,
+    model: DVAE,
+    optimizer: FusedAdam,
+    images: np.ndarray,
+) -> list[TrainStep]:
+    """The steps of a process's own replicas over their shards of `images` [N, D], new states."""
+    steps = []
+    for replica, device in zip(distribution.replicas, distribution.devices, strict=True):
+        own = images[shard(len(images), replica, distribution.num_replicas)]
+        with tf.device(device):
+            state = State(config, model, len(own), replica, distribution.num_replicas)
+            steps.append(TrainStep(config, model, state, tf.constant(own), optimizer, replica))
+    return steps
+
+
+def batch(
+    distribution: Distribution, config: Config, num_images: int, step: int
+) -> tuple[np.ndarray, ...]:
+    """Images of a step, numbered within the shard, [B / R] for each of the process's replicas."""
+    sizes = (shard(num_images, r, distribution.num_replicas) for r in distribution.replicas)
+    size = config.batch_size // distribution.num_replicas
+    return tuple(
+        batch_indices(part.stop - part.start, size, config.seed, step, replica)
+        for replica, part in zip(distribution.replicas, sizes, strict=True)
+    )
+
+
+class DistributedStep:
+    """The step of several replicas at once, in place of a `TrainStep`'s call.
+
+    Collectives can't run inside XLA's functions on a CPU, so that only the prior's update, which
+    needs none, is compiled by it.
+
+    Args:
+      distribution: which replicas are this process's own.
+      steps: the own replicas' steps, which share model and optimizer.
+    """
+
+    def __init__(self, distribution: Distribution, steps: Sequence[TrainStep]):
+        self.distribution, self.steps = distribution, steps
+        self.optimizer = steps[0].optimizer
+        self._update_prior = [
+            tf.function(step.update_prior, autograph=False, jit_compile=True) for step in steps
+        ]
+
+    def __call__(self, indices: tf.Tensor, detailed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Trains on the images `indices` [own replicas, B / R], numbered within their shards.
+
+        Args:
+          indices: int32.
+          detailed: see `TrainStep.__call__`.
+
+        Returns:
+          Scalars by name, means over all replicas; `logits` of the first own replica's images.
+        """
+        with workers_watched(self.distribution.num_workers):
+            info = self._run(indices, detailed)
+            self.distribution.ending.told = float(info.pop("wish")) > 0
+        return info
+
+    @tf.function(autograph=False)
+    def _run(self, indices: tf.Tensor, detailed: tf.Tensor) -> dict[str, tf.Tensor]:
+        strategy = self.distribution.strategy
+        info = strategy.run(self._replica, args=(indices, detailed))
+        return {name: strategy.experimental_local_results(v)[0] for name, v in info.items()}
+
+    def _replica(self, indices: tf.Tensor, detailed: tf.Tensor) -> dict[str, tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        number = int(tf.get_static_value(context.replica_id_in_sync_group))
+        own = number - self.distribution.replicas[0]
+        step = self.steps[own]
+
+        def gradients_fn(*args: tf.Tensor) -> tuple:
+            gradients, *rest = step.gradients(self._update_prior[own], *args)
+            # Keras adds them up over the replicas
+            return [g / self.distribution.num_replicas for g in gradients], *rest
+
+        info = step.advance(indices[own], detailed, gradients_fn)
+        info["wish"] = self.distribution.ending.wish.read_value()
+        logits = info.pop("logits")
+        means = context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.stack(list(info.values())))
+        return {**dict(zip(info, tf.unstack(means), strict=True)), "logits": logits}
+
+
+def check_tf_config(text: str | None) -> None:
+    """Raises ConfigError unless TF_CONFIG describes a cluster of workers and this one's place."""
+    accepted = (
+        '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}} '
+        "with --strategy=multi_worker"
+    )
+    try:
+        found = json.loads(text or "")
+        workers, task = found["cluster"]["worker"], found["task"]
+        fits = task["type"] == "worker" and int(task["index"]) in range(len(workers))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        fits = False
+    if not fits:
+        raise ConfigError(f"TF_CONFIG: found {text or 'nothing'}; accepted is {accepted}")
