@@ -17,6 +17,7 @@ from dvae_tf.export import export
 from dvae_tf.files import to_json, write_atomically
 from dvae_tf.model import DVAE
 from dvae_tf.progress import say
+from dvae_tf.training import memory
 from dvae_tf.training.loop import Trainer
 from sampler import seeds
 
@@ -37,7 +38,7 @@ def run(
       all workers but the first.
 
     Raises:
-      ConfigError: `log_dir` holds a run with another configuration.
+      ConfigError: `log_dir` holds a run with another configuration, or memory won't suffice.
       DataError: the dataset cannot be had.
       TrainingError: the objective is not a number.
       CheckpointError: checkpoints can't be read or written.
@@ -49,6 +50,8 @@ def run(
         say(f"{log_dir} holds this run, finished")
         return json.loads(metrics_path.read_text())
     dataset = data.load(config.dataset, data_dir)
+    num_images, num_pixels = dataset.train.shape
+    memory.check(config, num_images, num_pixels, memory.available())
     trainer = Trainer(config, dataset, log_dir)
     is_chief = trainer.distribution.is_chief
     if is_chief:
