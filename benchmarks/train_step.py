@@ -46,7 +46,7 @@ def make_step():
 
     from dvae_tf import config
     from dvae_tf.model import DVAE
-    from dvae_tf.training import loop, state, step
+    from dvae_tf.training import batches, state, step
 
     settings = config.resolve(
         "binarized_mnist",
@@ -69,7 +69,7 @@ def make_step():
     train = step.TrainStep(settings, model, carried, tf.constant(images))
 
     def run(number: int) -> float:
-        indices = loop.batch_indices(NUM_IMAGES, settings.batch_size, 0, number)
+        indices = batches.batch_indices(NUM_IMAGES, settings.batch_size, 0, number)
         info = train(tf.constant(indices), tf.constant(False))
         return float(info["train/objective"])
 
