@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from dvae_tf import interrupts
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.data import Dataset
 from dvae_tf.evaluation.evaluate import Evaluator
-from dvae_tf.model import DVAE
+from dvae_tf.model import DVAE, log_bernoulli
 from dvae_tf.progress import say
 from dvae_tf.training.checkpoints import Checkpoints
 from dvae_tf.training.distribution import DistributedStep, Distribution, batch, new_steps
@@ -116,6 +117,12 @@ class Trainer:
         """The lowest validation NLL so far."""
         return float(self.checkpoints.best_nll)
 
+    @functools.cached_property
+    def _nll_of_means(self) -> float:
+        """Validation NLL of a model that has learned nothing but the pixels' means."""
+        _, targets = self.model.split(tf.constant(self.dataset.valid, tf.float32))
+        return -float(tf.reduce_mean(log_bernoulli(targets, self.model.logit_mean)))
+
     def _train(self, deadline: float) -> bool:
         """Whether it came to the end before `deadline` (of `time.monotonic`)."""
         last, first = self.config.num_steps, self.first_step
@@ -176,6 +183,12 @@ class Trainer:
         result = self.validate(self.dataset.valid, "validation images")
         self.summaries.evaluation(result, step)
         say(f"Step {step}: validation NLL {result.nll:.2f} ± {result.nll_stderr:.2f}")
+        if result.nll > self._nll_of_means:
+            say(
+                f"That is more than {self._nll_of_means:.2f}, the NLL of independent pixels with "
+                "the training images' means; if it stays so, try a --learning_rate of less than "
+                f"{self.config.learning_rate:g} in another --log_dir"
+            )
         with interrupts.held_back():
             self.checkpoints.offer(result.nll, step)
             self._save()

@@ -210,3 +210,17 @@ def test_time_limit_saves_and_the_run_goes_on(fake_trainer):
     assert second.first_step == 1
     assert second.run() is True
     assert bias(second) == STEPS
+
+
+@pytest.mark.parametrize(("nll", "told"), [(30.0, True), (20.0, False)])
+def test_worse_than_no_model_at_all_is_told(nll, told, fake_trainer, make_evaluation, capsys):
+    # a high learning rate can diverge without an objective that is no number
+    trainer = fake_trainer(learning_rate=10.0)
+    trainer.validate = lambda images, description: make_evaluation(nll)
+    trainer.run()
+    mean = np.clip(trainer.dataset.train.mean(0, dtype=np.float64), 1e-3, 1 - 1e-3)
+    valid = trainer.dataset.valid
+    expected = -np.mean(np.sum(np.where(valid, np.log(mean), np.log1p(-mean)), 1))
+    said = f"That is more than {expected:.2f}, the NLL of independent pixels"
+    err = capsys.readouterr().err
+    assert (said in err) == told and ("--learning_rate of less than 10 " in err) == told
