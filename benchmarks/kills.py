@@ -133,26 +133,30 @@ def _events(log_dir: Path, found: list[str]) -> Iterator[tuple[tuple[str, int], 
 
 
 def run(folder: Path, run_flags: str, kills: int, seed: int, aims: list[str]) -> dict:
-    """A whole run and a killed one in `folder`; prints a line a kill.
+    """A whole run, and killed ones as many as the kills take, in `folder`; prints a line a kill.
 
     Args:
       aims: of the kills, in turn, names of `AIMS`.
     """
     chance = random.Random(seed)
-    whole, killed = folder / "whole", folder / "killed"
+    whole = folder / "whole"
     started = time.monotonic()
     assert start(whole, run_flags).wait() == 0, (folder / "whole.log").read_text()
     seconds = time.monotonic() - started
-    done = 0
-    for number in range(kills):
-        aim = aims[number % len(aims)]
-        hit = kill_at(aim, killed, run_flags, seconds, chance)
-        done += hit
-        steps = [int(p.stem[5:]) for p in killed.glob("checkpoints/step-*.index")]
-        what = "killed" if hit else "had ended"
-        print(f"kill {number + 1:3d}  {what}  checkpoint {max(steps, default=0):6d}  {aim}")
-    assert start(killed, run_flags).wait() == 0, (folder / "killed.log").read_text()
-    return {"kills": done, "different": differences(whole, killed)}
+    killed, runs, done, different = folder / "killed 1", 1, 0, []
+    while done < kills:
+        aim = aims[done % len(aims)]
+        if kill_at(aim, killed, run_flags, seconds, chance):
+            done += 1
+            steps = [int(p.stem[5:]) for p in killed.glob("checkpoints/step-*.index")]
+            print(f"kill {done:3d}  run {runs}  checkpoint {max(steps, default=0):6d}  {aim}")
+        else:  # it came to its end
+            different += differences(whole, killed)
+            runs += 1
+            killed = folder / f"killed {runs}"
+    assert start(killed, run_flags).wait() == 0, killed.with_suffix(".log").read_text()
+    different += differences(whole, killed)
+    return {"kills": done, "runs": runs, "different": different}
 
 
 def main(argv: list[str]) -> None:

@@ -49,7 +49,8 @@ def workers_watched(num_workers: int) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        if num_workers == 1:
+        own = (tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError)
+        if num_workers == 1 or isinstance(error, own):
             raise
         raise WorkerLostError(
             f"another worker was lost ({type(error).__name__}); started again on all workers, the "

@@ -10,10 +10,10 @@ from benchmarks import kills
 def test_killed_run_equals_the_whole_one(tmp_path):
     aims = ["steps after a checkpoint", "a checkpoint half written"]
     found = kills.run(tmp_path, kills.SMALL, len(aims), 0, aims)
-    assert found == {"kills": len(aims), "different": []}
+    assert found["different"] == [] and found["kills"] == len(aims)
 
 
 @pytest.mark.soak
 def test_run_killed_twenty_times(tmp_path):
     found = kills.run(tmp_path, kills.SMALL, 20, 1, list(kills.AIMS))
-    assert found["different"] == [] and found["kills"] >= 15
+    assert found["different"] == [] and found["kills"] == 20
