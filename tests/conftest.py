@@ -1,0 +1,9 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import signal
+
+# Shells start background jobs with Ctrl-C ignored, and the processes that tests start would inherit
+# that: those that wait for theirs would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
