@@ -55,7 +55,7 @@ def test_gzip_of_one_endless_line(refused):
 
 
 def test_gzip_of_endless_lines(refused):
-    # 23 GB in 40 MB of good lines: at most 200 times the file, 128 MiB for a small one
+    # 157 MB of good lines: at most 200 times the file, 128 MiB for a small one
     line = files.amat(1).replace(b"1", b"0")
     member = gzip.compress(line * 1000)
     small = member * 100
@@ -118,7 +118,7 @@ def _matrix(shape: tuple[int, int], size: int) -> bytes:
 
 @pytest.mark.parametrize("columns", [40_000, 600_000])
 def test_compressed_mat_of_zeros(refused, columns):
-    # 250 MB in 0.25 MB, then 3.8 GB said to be there
+    # 10 MiB of zeros, compressed, then 3.8 GB said to be there
     size = 784 * columns * 8
     values = zlib.compress(
         files.element(14, _matrix((784, columns), size), min(size, 2**31)) + bytes(10 * MEBIBYTE)
