@@ -180,6 +180,39 @@ def test_broken_file_is_named(text, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ('"seed": true', "seed: found True, accepted is the like of 0"),
+        ('"seed": 1.5', "seed: found 1.5, accepted is the like of 0"),
+        ('"seed": null', "seed: found None, accepted is the like of 0"),
+        ('"seed": "7"', "seed: found '7', accepted is the like of 0"),
+        ('"seed": 9223372036854775808', "seed: found 9223372036854775808, accepted"),
+        ('"learning_rate": 1e999', "learning_rate: found inf, accepted is the like of 0.003"),
+        ('"learning_rate": NaN', "learning_rate: found nan, accepted is the like of 0.003"),
+        ('"shared_context": 1', "shared_context: found 1, accepted is the like of True"),
+        ('"dataset": ["digits"]', "dataset: found ['digits'], accepted is the like of 'digits'"),
+        ('"seed": 1, "seed": 2', "a name is there twice"),
+        ('"a\\nb\\u001b[2J": 1', "unknown field 'a"),
+    ],
+)
+def test_fields_are_checked_before_they_are_used(field, message, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(f'{{"hidden_units": [200], {field}}}')
+    with pytest.raises(ConfigError) as caught:
+        Config.from_json(path)
+    assert f"not a configuration of this program ({message}" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("units", ["[0]", "[true]", "[1.5]", '["200"]', "[[200]]"])
+def test_sizes_of_layers_are_checked(units, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(f'{{"hidden_units": {units}}}')
+    with pytest.raises(ConfigError, match="hidden_units: found"):
+        Config.from_json(path)
+
+
 def test_differences():
     config = Config()
     assert config.differences(Config()) == []

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import struct
+import warnings
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -168,6 +172,26 @@ def test_a_damaged_file(tmp_path, damage):
     assert "\n" not in message
     assert "accepted: an .npz file with the arrays train, valid, test of numbers" in message
     assert "pickle" not in message
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        # NumPy warns of such old headers, and would print it with a line of its own source
+        ("{'descr': '|u1', 'fortran_order': False, 'shape': (1L, 784)}", "Python 2"),
+        ("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 784), '\x1b\n': 0}", "x1b"),
+        ("{'descr': '\\d', 'fortran_order': False, 'shape': (1,)}", "cannot be read"),
+    ],
+)
+def test_an_odd_header_is_an_error_of_one_printable_line(tmp_path, header, message):
+    entry = header.encode() + b"\n"
+    entry = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(entry)) + entry + bytes(784)
+    with zipfile.ZipFile(tmp_path / "own.npz", "w") as archive:
+        archive.writestr("train.npy", entry)
+    with warnings.catch_warnings(), pytest.raises(DataError, match=message) as caught:
+        warnings.simplefilter("default")  # as in the programs
+        data.load(str(tmp_path / "own.npz"), "unused")
+    assert str(caught.value).isprintable()
 
 
 def test_a_missing_file_and_a_folder(tmp_path):

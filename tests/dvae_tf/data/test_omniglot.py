@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -193,6 +194,25 @@ def test_a_compressed_array_is_compared_with_its_checksum(tmp_path, cut):
     path.write_bytes(whole)
     with pytest.raises(DataError, match="Error -3 while decompressing data"):
         data.load("omniglot", tmp_path)
+
+
+def test_a_checksum_is_compared_even_where_the_values_need_no_more_bytes(tmp_path):
+    path = tmp_path / "chardata.mat"
+    scipy.io.savemat(path, {"data": np.zeros([784, 50])})
+    values = path.read_bytes()[128:]
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(values) + packer.flush()
+    # empty blocks, so that a reader of 64 KiB at a time has all values before it has the checksum
+    empty = b"\0\0\0\xff\xff" * ((2**16 - len(packed)) // 5)
+    for checksum in (zlib.adler32(values), zlib.adler32(values) ^ 1):
+        stream = b"\x78\x9c" + empty + packed + struct.pack(">I", checksum)
+        assert 2**16 < len(stream) <= 2**16 + 4
+        header = path.read_bytes()[:128]
+        path.write_bytes(header + struct.pack("<II", 15, len(stream)) + stream)
+        if checksum == zlib.adler32(values):
+            np.testing.assert_array_equal(read_mat(path, ["data"])["data"], np.zeros([784, 50]))
+    with pytest.raises(DataError, match="Error -3 while decompressing data"):
+        read_mat(path, ["data"])
 
 
 def test_without_a_file_or_a_network(tmp_path):
