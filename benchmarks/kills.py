@@ -1,6 +1,7 @@
-"""Kills a run of `run_dvae.py` (SIGKILL) again and again, and compares its end with a whole run's.
+"""Kills a run of `run_dvae.py` again and again, and compares its end with a whole run's.
 
   python benchmarks/kills.py --kills=20
+  python benchmarks/kills.py --kills=20 --signal=TERM
   python benchmarks/kills.py --kills=50 --flags="--dataset=binarized_mnist --num_steps=2000 ..."
 
 The same command is started after each kill. A line tells of each kill what it was aimed at and
@@ -42,22 +43,33 @@ AIMS = {
 }
 """What a kill waits for: a file that was not there when the process started."""
 
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
+
+
+def command(log_dir: Path, run_flags: str) -> list[str]:
+    """That of a run, as `subprocess` takes it."""
+    program = [sys.executable, str(ROOT / "run_dvae.py"), f"--log_dir={log_dir}"]
+    return [*program, *shlex.split(run_flags)]
+
 
 def start(log_dir: Path, run_flags: str) -> subprocess.Popen:
     """The command, its output kept in a file beside `log_dir`."""
-    command = [sys.executable, str(ROOT / "run_dvae.py"), f"--log_dir={log_dir}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with log_dir.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
-            [*command, *shlex.split(run_flags)], env=environment, stdout=log, stderr=log
+            command(log_dir, run_flags), env=environment, stdout=log, stderr=log
         )
 
 
-def kill_at(aim: str, log_dir: Path, run_flags: str, whole: float, chance: random.Random) -> bool:
+def kill_at(
+    aim: str, log_dir: Path, run_flags: str, whole: float, chance: random.Random, number: int
+) -> bool:
     """Starts the command and kills it as aimed; False if it came to its end before.
 
     Args:
       whole: seconds that a whole run takes.
+      number: of the signal.
     """
     pattern = AIMS[aim]
     known = set(log_dir.glob(pattern)) if pattern else set()
@@ -67,9 +79,15 @@ def kill_at(aim: str, log_dir: Path, run_flags: str, whole: float, chance: rando
         seen = pattern and set(log_dir.glob(pattern)) - known
         if seen or (not pattern and time.monotonic() > moment):
             time.sleep(chance.uniform(0, 0.2) if aim == "steps after a checkpoint" else 0)
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(number)
+            break
         time.sleep(0.0005)
-    return process.wait() == -signal.SIGKILL
+    status = process.wait()
+    # Python takes signals over a moment after its start; from then on SIGTERM is Ctrl-C
+    accepted = {0, -number} | ({INTERRUPTED} if number == signal.SIGTERM else set())
+    text = log_dir.with_suffix(".log").read_text()
+    assert status in accepted and "Traceback" not in text, f"{status}: {text[-3000:]}"
+    return status != 0
 
 
 def differences(whole: Path, killed: Path) -> list[str]:
@@ -132,11 +150,19 @@ def _events(log_dir: Path, found: list[str]) -> Iterator[tuple[tuple[str, int], 
                 yield key, content
 
 
-def run(folder: Path, run_flags: str, kills: int, seed: int, aims: list[str]) -> dict:
+def run(
+    folder: Path,
+    run_flags: str,
+    kills: int,
+    seed: int,
+    aims: list[str],
+    number: int = signal.SIGKILL,
+) -> dict:
     """A whole run, and killed ones as many as the kills take, in `folder`; prints a line a kill.
 
     Args:
       aims: of the kills, in turn, names of `AIMS`.
+      number: of the signal.
     """
     chance = random.Random(seed)
     whole = folder / "whole"
@@ -146,10 +172,11 @@ def run(folder: Path, run_flags: str, kills: int, seed: int, aims: list[str]) ->
     killed, runs, done, different = folder / "killed 1", 1, 0, []
     while done < kills:
         aim = aims[done % len(aims)]
-        if kill_at(aim, killed, run_flags, seconds, chance):
+        if kill_at(aim, killed, run_flags, seconds, chance, number):
             done += 1
             steps = [int(p.stem[5:]) for p in killed.glob("checkpoints/step-*.index")]
-            print(f"kill {done:3d}  run {runs}  checkpoint {max(steps, default=0):6d}  {aim}")
+            line = f"kill {done:3d}  run {runs}  checkpoint {max(steps, default=0):6d}  {aim}"
+            print(line, flush=True)
         else:  # it came to its end
             different += differences(whole, killed)
             runs += 1
@@ -162,10 +189,10 @@ def run(folder: Path, run_flags: str, kills: int, seed: int, aims: list[str]) ->
 def main(argv: list[str]) -> None:
     """Flags to runs, to a verdict."""
     del argv
+    given = flags.FLAGS
+    number = getattr(signal, f"SIG{given.signal}")
     with tempfile.TemporaryDirectory() as folder:
-        found = run(
-            Path(folder), flags.FLAGS.flags, flags.FLAGS.kills, flags.FLAGS.seed, list(AIMS)
-        )
+        found = run(Path(folder), given.flags, given.kills, given.seed, list(AIMS), number)
     print(json.dumps(found))
     sys.exit(bool(found["different"]))
 
@@ -174,4 +201,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("flags", SMALL, "of run_dvae.py")
     flags.DEFINE_integer("kills", 20, "how many", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "of the moments")
+    flags.DEFINE_enum("signal", "KILL", ["KILL", "TERM"], "that is sent")
     app.run(main)

@@ -16,7 +16,7 @@ _ERRORS = (
     ("dvae_tf.data", "DataError"),
     ("dvae_tf.export", "ExportError"),
     ("dvae_tf.training.loop", "TrainingError"),
-    ("dvae_tf.training.distribution", "WorkerLostError"),
+    ("dvae_tf.training.workers", "WorkerLostError"),
     ("dvae_tf.training.checkpoints", "CheckpointError"),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from dvae_tf import curves, data, generation, pictures
 from dvae_tf.config import Config, ConfigError
+from dvae_tf.errors import reason
 from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, subset
 from dvae_tf.export import export
 from dvae_tf.files import to_json, write_atomically
@@ -38,7 +40,8 @@ def run(
       all workers but the first.
 
     Raises:
-      ConfigError: `log_dir` holds a run with another configuration, or memory won't suffice.
+      ConfigError: `log_dir` holds a run with another configuration or can't be written to, or
+        memory won't suffice.
       DataError: the dataset cannot be had.
       TrainingError: the objective is not a number.
       CheckpointError: checkpoints can't be read or written.
@@ -49,6 +52,7 @@ def run(
     if metrics_path.exists():
         say(f"{log_dir} holds this run, finished")
         return json.loads(metrics_path.read_text())
+    _check_writable(log_dir)
     dataset = data.load(config.dataset, data_dir)
     num_images, num_pixels = dataset.train.shape
     memory.check(config, num_images, num_pixels, memory.available())
@@ -153,6 +157,19 @@ def _check_unclaimed(log_dir: Path, config: Config) -> None:
                 f"--log_dir={log_dir}: holds a run with another configuration "
                 f"({'; '.join(different)}); accepted is the same one, or another folder"
             )
+
+
+def _check_writable(log_dir: Path) -> None:
+    """Creates the folder; ConfigError unless there can be files in it: hours later is too late."""
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=log_dir):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"--log_dir={log_dir}: can't be written to ({reason(error)}); accepted is a folder, "
+            "or the name of a new one, with the right to write"
+        ) from None
 
 
 def _evaluator(config: Config, model: DVAE, num_images: int) -> Evaluator:

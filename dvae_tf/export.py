@@ -109,6 +109,9 @@ def export(
     Args:
       log_z_prior: the estimate of log Z_theta that `log_likelihood` subtracts; None without prior.
       num_temperatures: of the annealing of posteriors in `log_likelihood`.
+
+    Raises:
+      ExportError: the disk is full, or can't be written.
     """
     module = _Export(model, log_z_prior, num_temperatures)
     x = tf.TensorSpec([None, model.num_pixels], tf.float32, "x")
@@ -131,7 +134,10 @@ def export(
         name: tf.function(getattr(module, name), autograph=False).get_concrete_function(*specs)
         for name, specs in inputs.items()
     }
-    tf.saved_model.save(module, str(directory), signatures=signatures)
+    try:
+        tf.saved_model.save(module, str(directory), signatures=signatures)
+    except (tf.errors.OpError, OSError) as error:
+        raise ExportError(f"{directory}: could not be written ({reason(error)})") from None
 
 
 class ExportedModel:

@@ -17,6 +17,7 @@ from dvae_tf.model import DVAE
 from dvae_tf.progress import say
 from dvae_tf.training.state import State
 
+_NUM_REPLICAS = "num_replicas/.ATTRIBUTES/VARIABLE_VALUE"
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError, OSError)
 
 
@@ -32,6 +33,7 @@ class Checkpoints:
 
     Args:
       states: of this process's replicas.
+      num_replicas: of all processes together; kept, as their states are no use to another number.
       worker: its number; all but the first have a folder of their own in the first one's.
       least: the least of all workers' values, by which they agree on a step.
 
@@ -48,6 +50,7 @@ class Checkpoints:
         model: DVAE,
         optimizer: keras.optimizers.Optimizer,
         states: Sequence[State],
+        num_replicas: int = 1,
         worker: int = 0,
         least: Callable[[int], int] = int,
     ):
@@ -58,6 +61,7 @@ class Checkpoints:
         self.validated = tf.Variable(0, dtype=tf.int64)
         self.seconds = tf.Variable(0.0, dtype=tf.float64)
         self.resampled = tf.Variable(0.0, dtype=tf.float64)
+        self.num_replicas = tf.Variable(num_replicas)
         self.state = states[0]
         self._parameters = [*model.variables, *optimizer.variables]
         everything = tf.train.Checkpoint(
@@ -69,6 +73,7 @@ class Checkpoints:
             validated=self.validated,
             seconds=self.seconds,
             resampled=self.resampled,
+            num_replicas=self.num_replicas,
         )
         self._recent = tf.train.CheckpointManager(
             everything, str(directory), max_to_keep=3, checkpoint_name="step"
@@ -89,10 +94,12 @@ class Checkpoints:
           The number of steps done.
 
         Raises:
-          CheckpointError: there are checkpoints, and none can be read.
+          CheckpointError: there are checkpoints, and none can be read, or they are of another
+            number of replicas.
         """
-        for leftover in self.directory.glob("**/*_temp"):  # of a run killed while it wrote
-            shutil.rmtree(leftover, ignore_errors=True)
+        for folder in (self.directory, self.directory / "best"):
+            for leftover in folder.glob("*_temp"):  # of a run killed while it wrote
+                shutil.rmtree(leftover, ignore_errors=True)
         step = self._restore_newest(sys.maxsize)
         while True:
             common = self.least(step)
@@ -106,6 +113,7 @@ class Checkpoints:
         paths = [path for path in paths if _step(path) <= last]
         for path in paths:
             try:
+                self._check_replicas(path.with_suffix(""))
                 checkpoint = self._recent.checkpoint.restore(str(path.with_suffix("")))
                 checkpoint.assert_existing_objects_matched()
                 return int(self.state.step)
@@ -117,6 +125,16 @@ class Checkpoints:
                 "one that can, or another --log_dir"
             )
         return 0
+
+    def _check_replicas(self, path: Path) -> None:
+        """Raises CheckpointError if a checkpoint is of another number of replicas."""
+        reader = tf.train.load_checkpoint(str(path))
+        found, accepted = int(reader.get_tensor(_NUM_REPLICAS)), int(self.num_replicas)
+        if found != accepted:
+            raise CheckpointError(
+                f"{self.directory}: found a run of {found} replicas (devices of all workers); "
+                f"accepted is one of {accepted}, as --strategy gives here, or another --log_dir"
+            )
 
     def save(self) -> str:
         """Saves everything; returns the path.

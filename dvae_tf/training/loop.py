@@ -56,7 +56,13 @@ class Trainer:
         alone = distribution.num_replicas == 1
         self.step_fn = steps[0] if alone else DistributedStep(distribution, steps)
         self.checkpoints = Checkpoints(
-            log_dir, self.model, optimizer, states, distribution.worker, distribution.least
+            log_dir,
+            self.model,
+            optimizer,
+            states,
+            distribution.num_replicas,
+            distribution.worker,
+            distribution.least,
         )
         self.summaries = Summaries(log_dir if distribution.is_chief else None, dataset.image_shape)
         self.validate = Evaluator(
@@ -86,10 +92,12 @@ class Trainer:
           WorkerLostError: another worker is gone.
           KeyboardInterrupt: on Ctrl-C, after a checkpoint is saved.
         """
+        deadline = time.monotonic() + max_seconds
         try:
-            if not self._train(time.monotonic() + max_seconds):
-                saved = self._save()
-                say(f"{max_seconds:g} s are over; saved {saved}. The same command goes on.")
+            if not self._train(deadline):
+                over = time.monotonic() > deadline
+                why = f"{max_seconds:g} s are over" if over else "Another worker has to end"
+                say(f"{why}; saved {self._save()}. The same command goes on from there.")
                 return False
         except KeyboardInterrupt:
             say(f"Interrupted; saved {self._save()}. The same command goes on from there.")

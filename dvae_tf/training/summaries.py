@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from dvae_tf import pictures
+from dvae_tf.errors import reason
 from dvae_tf.evaluation.evaluate import Evaluation
 from dvae_tf.model import DVAE
 from sampler.population_annealing import Population
@@ -22,10 +26,13 @@ class Summaries:
     Args:
       log_dir: the run's folder; None writes nothing.
       image_shape: (height, width).
+
+    Every method raises an `OSError` that names the folder if the disk is full, or can't be written.
     """
 
     def __init__(self, log_dir: Path | None, image_shape: tuple[int, int]):
         self.image_shape = image_shape
+        self._log_dir = log_dir
         if log_dir is None:
             self._writer = tf.summary.create_noop_writer()
         else:
@@ -33,7 +40,7 @@ class Summaries:
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         """Scalars by name, '<group>/<name>'."""
-        with self._writer.as_default(step=step):
+        with self._writing(), self._writer.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
@@ -63,7 +70,7 @@ class Summaries:
         """
         count = min(len(x), _IMAGES) // _COLUMNS * _COLUMNS
         images = x[:count].astype(np.float32)
-        with self._writer.as_default(step=step):
+        with self._writing(), self._writer.as_default(step=step):
             if model.task == "vae":
                 self._prior(model, population)
             if count:
@@ -79,11 +86,21 @@ class Summaries:
 
     def flush(self) -> None:
         """Writes out what is held back: a checkpoint must not be ahead of the events before it."""
-        self._writer.flush()
+        with self._writing():
+            self._writer.flush()
 
     def close(self) -> None:
         """Flushes and closes the event file."""
-        self._writer.close()
+        with self._writing():
+            self._writer.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.OpError as error:
+            problem = f"events could not be written ({reason(error)})"
+            raise OSError(errno.EIO, problem, str(self._log_dir)) from None
 
     def _picture(self, name: str, picture: np.ndarray) -> None:
         tf.summary.image(name, picture[None, ..., None])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,27 @@ def test_folder_of_another_run_is_refused(small_config, tmp_path):
         experiment.run(small_config, tmp_path, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
     assert (tmp_path / "config.json").read_text() == text
+
+
+def test_folder_that_cannot_be_written_to(small_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        ConfigError, match="^--log_dir=.*: can't be written to .*accepted is a"
+    ) as e:
+        experiment.run(small_config, tmp_path, tmp_path / "file" / "run")
+    assert "\n" not in str(e.value)
+
+
+def test_read_only_folder_is_told_before_training(small_config, tmp_path):
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a tmpfs needs privileges")
+    try:
+        for folder in (tmp_path, tmp_path / "new" / "run"):
+            with pytest.raises(ConfigError, match="can't be written to .Read-only file system"):
+                experiment.run(small_config, tmp_path, folder)
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
 def test_damaged_configuration_is_named(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dvae_tf.training.checkpoints import CheckpointError
+from dvae_tf.training.checkpoints import CheckpointError, Checkpoints
 from dvae_tf.training.loop import Trainer
 
 
@@ -75,6 +75,21 @@ def test_leftovers_of_a_killed_save_are_cleared(trainer):
     (leftover / "part-00000-of-00001").write_bytes(b"half")
     trainer.checkpoints.restore()
     assert not leftover.exists()
+
+
+def test_leftovers_of_another_worker_are_its_own(trainer):
+    """Which may just be writing them."""
+    theirs = trainer.checkpoints.directory / "worker-1" / "step-4_temp"
+    theirs.mkdir(parents=True)
+    trainer.checkpoints.restore()
+    assert theirs.exists()
+
+
+def test_a_run_of_another_number_of_replicas_is_refused(trainer, capsys):
+    trainer.checkpoints.num_replicas.assign(2)
+    with pytest.raises(CheckpointError, match="found a run of 1 replicas .*; accepted is one of 2"):
+        trainer.checkpoints.restore()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.fixture
@@ -168,3 +183,17 @@ def test_full_disk_leaves_the_earlier_checkpoint_whole(
     trainer.state.step.assign(3)
     trainer.checkpoints.save()
     assert trainer.checkpoints.restore() == 3
+
+
+def test_folder_that_became_read_only(trainer, small_disk):
+    # of checkpoints alone: events are open, and their file system can't be made read-only
+    states, optimizer = [trainer.state], trainer.step_fn.optimizer
+    checkpoints = Checkpoints(small_disk, trainer.model, optimizer, states)
+    checkpoints.save()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    trainer.state.step.assign(4)
+    for write in (checkpoints.save, lambda: checkpoints.offer(30.0, 4)):
+        with pytest.raises(CheckpointError, match="step 4 could not be written .*Read-only") as e:
+            write()
+        assert "step-3" in str(e.value) and "\n" not in str(e.value)
+    assert checkpoints.restore() == 3

@@ -18,7 +18,8 @@ import tensorflow as tf
 
 from dvae_tf.config import ConfigError
 from dvae_tf.training.batches import batch_indices, shard
-from dvae_tf.training.distribution import Distribution, check_tf_config
+from dvae_tf.training.distribution import Distribution
+from dvae_tf.training.workers import check_tf_config
 
 
 @pytest.mark.parametrize(("num_images", "num_replicas"), [(12, 3), (13, 3), (14, 3), (5, 1)])

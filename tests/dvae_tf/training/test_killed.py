@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from benchmarks import kills
@@ -14,6 +16,7 @@ def test_killed_run_equals_the_whole_one(tmp_path):
 
 
 @pytest.mark.soak
-def test_run_killed_twenty_times(tmp_path):
-    found = kills.run(tmp_path, kills.SMALL, 20, 1, list(kills.AIMS))
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_run_killed_twenty_times(tmp_path, number):
+    found = kills.run(tmp_path, kills.SMALL, 20, 1, list(kills.AIMS), number)
     assert found["different"] == [] and found["kills"] == 20
