@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 _LONGEST = 200
+_TENSORFLOW_PLACE = re.compile(r"\{\{function_node [^}]*\}\} ?| \[Op:.*", re.DOTALL)
+"""What TensorFlow puts around a message, longer than the message itself."""
 
 
 def reason(error: Exception) -> str:
@@ -13,6 +17,7 @@ def reason(error: Exception) -> str:
     message = str(error)
     if isinstance(error, OSError) and error.strerror:
         message = error.strerror  # Its full text repeats the path.
+    message = _TENSORFLOW_PLACE.sub("", message)
     return printable(" ".join(message.split()))[:_LONGEST] or type(error).__name__
 
 

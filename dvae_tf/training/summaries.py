@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +34,8 @@ class Summaries:
         self._log_dir = log_dir
         if log_dir is None:
             self._writer = tf.summary.create_noop_writer()
-        else:
+            return
+        with self._writing():
             self._writer = tf.summary.create_file_writer(str(log_dir))
 
     def scalars(self, values: dict[str, float], step: int) -> None:
@@ -99,8 +99,9 @@ class Summaries:
         try:
             yield
         except tf.errors.OpError as error:
-            problem = f"events could not be written ({reason(error)})"
-            raise OSError(errno.EIO, problem, str(self._log_dir)) from None
+            raise OSError(
+                f"{self._log_dir}: events could not be written ({reason(error)})"
+            ) from None
 
     def _picture(self, name: str, picture: np.ndarray) -> None:
         tf.summary.image(name, picture[None, ..., None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import tensorflow as tf
 
 from dvae_tf.errors import printable, reason
 
@@ -16,6 +17,14 @@ from dvae_tf.errors import printable, reason
         (ValueError(), "ValueError"),
         (KeyError("x" * 999), "'" + "x" * 199),
         (OSError("no number"), "no number"),
+        (
+            tf.errors.ResourceExhaustedError(
+                None,
+                None,
+                "{{function_node __wrapped__SaveV2_device_/CPU:0}} x; No space [Op:SaveV2] \n",
+            ),
+            "x; No space",
+        ),
         (FileNotFoundError(2, "No such file or directory", "a/b"), "No such file or directory"),
     ],
 )
