@@ -1,13 +1,14 @@
 """Trains with one, two and three replicas: a process of its own, as devices are set at its start.
 
-  python replicas_child.py OUTPUT_DIR
+  python replicas_child.py OUTPUT_DIR [nll]
 
-Writes NumPy files, which `dvae_tf/training/test_distribution.py` looks at.
+Writes NumPy files (with `nll`, JSON), which `dvae_tf/training/test_distribution.py` looks at.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import tensorflow as tf
 
 from dvae_tf import data
 from dvae_tf.config import Config
+from dvae_tf.evaluation.evaluate import Evaluator
 from dvae_tf.training import distribution
 from dvae_tf.training.loop import Trainer
 from sampler import seeds
@@ -100,6 +102,27 @@ def with_chance(images: data.Dataset, folder: Path) -> None:
         np.savez(folder / f"{name}.npz", **values(finished), **found)
 
 
+def nlls(images: data.Dataset, folder: Path) -> None:
+    """Test NLL and its standard error over the images, of one and two replicas and five seeds."""
+    found: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+    steps = 1000
+    for count, results in found.items():
+        for seed in range(5):
+            run = trainer(
+                count,
+                images,
+                folder / f"{count} {seed}",
+                seed=seed,
+                num_steps=steps,
+                eval_every=steps,
+            )
+            run._train(float("inf"))
+            evaluate = Evaluator(run.model, 500, 10, 1000, len(images.test), 0)
+            result = evaluate(images.test)
+            results.append((result.nll, result.nll_stderr))
+    (folder / "nll.json").write_text(json.dumps(found))
+
+
 if __name__ == "__main__":
     configuration = [tf.config.LogicalDeviceConfiguration()] * MOST
     tf.config.set_logical_device_configuration(
@@ -107,5 +130,8 @@ if __name__ == "__main__":
     )
     digits = data.load("digits", "unused")
     target = Path(sys.argv[1])
-    without_chance(digits, target)
-    with_chance(digits, target)
+    if sys.argv[2:] == ["nll"]:
+        nlls(digits, target)
+    else:
+        without_chance(digits, target)
+        with_chance(digits, target)

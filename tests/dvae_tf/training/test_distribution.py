@@ -77,10 +77,14 @@ def environment(project) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def child(project, environment, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("replicas")
-    command = [sys.executable, str(project / "tests" / "replicas_child.py"), str(folder)]
+    run_child(project, environment, folder)
+    return folder
+
+
+def run_child(project: Path, environment: dict[str, str], *arguments: str | Path) -> None:
+    command = [sys.executable, str(project / "tests" / "replicas_child.py"), *map(str, arguments)]
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr[-3000:]
-    return folder
 
 
 @pytest.mark.parametrize("num_replicas", [2, 3])
@@ -118,6 +122,20 @@ def test_resumed_run_equals_the_whole_one(child):
     assert whole.files == resumed.files
     for name in whole.files:
         np.testing.assert_array_equal(resumed[name], whole[name], err_msg=name)
+
+
+@pytest.mark.soak
+def test_two_replicas_learn_as_much_as_one(project, environment, tmp_path):
+    run_child(project, environment, tmp_path, "nll")
+    found = json.loads((tmp_path / "nll.json").read_text())
+    nlls = {count: np.array(results)[:, 0] for count, results in found.items()}
+    means = {count: values.mean() for count, values in nlls.items()}
+    # of a mean over seeds, which say how much chance in training matters
+    errors = {count: values.std(ddof=1) / np.sqrt(len(values)) for count, values in nlls.items()}
+    print({c: f"{means[c]:.3f} +- {errors[c]:.3f}" for c in means}, found)
+    assert abs(means["1"] - means["2"]) < 3 * np.hypot(*errors.values())
+    untrained = 64 * np.log(2)
+    assert all(values.max() < 0.75 * untrained for values in nlls.values())
 
 
 FLAGS = [
