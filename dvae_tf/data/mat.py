@@ -69,6 +69,12 @@ def read_mat(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
     return arrays
 
 
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of a file's arrays by name, without their values; DataError as `read_mat`."""
+    with reading.opened(path, _ACCEPTED) as file:
+        return {array.name: array.shape for array in _arrays(file)}
+
+
 def _values(path: Path, array: _Array, size_so_far: int) -> np.ndarray:
     where = f"{path}: array {array.name!r}"
     if array.kind:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.io
 
 from dvae_tf.config import Config
+from dvae_tf.data.mat import read_shapes
 from dvae_tf.paper.grid import Run, canonical, make_run, stem
 from dvae_tf.paper.layout import Layout
 from dvae_tf.paper.runner import read_commits
@@ -112,7 +112,7 @@ def _omniglot_is_partial(data_dir: Path) -> bool:
     for name in ("chardata.mat", "omniglot_small.mat"):
         path = data_dir.expanduser() / name
         if path.exists():
-            shapes = {array: shape for array, shape, _ in scipy.io.whosmat(str(path))}
+            shapes = read_shapes(path)
             return any(shapes.get(array) != shape for array, shape in FULL_OMNIGLOT.items())
     return False
 

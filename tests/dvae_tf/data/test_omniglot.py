@@ -9,7 +9,7 @@ import scipy.io
 
 from dvae_tf import data
 from dvae_tf.data.dataset import DataError
-from dvae_tf.data.mat import read_mat
+from dvae_tf.data.mat import read_mat, read_shapes
 
 
 def _columns(count: int, seed: int) -> np.ndarray:
@@ -165,6 +165,18 @@ def test_arrays_are_those_that_scipy_reads(tmp_path, dtype, form):
     if "format" not in form:
         scipy.io.savemat(path, {**scipy_only, "row": arrays["row"]}, **form)
         np.testing.assert_array_equal(read_mat(path, ["row"])["row"], arrays["row"])
+
+
+@pytest.mark.parametrize("form", [{}, {"do_compression": True}, {"format": "4"}])
+def test_shapes_need_no_values(tmp_path, form):
+    path = tmp_path / "x.mat"
+    arrays = {"a": np.ones([3, 4]), "text": "words", "b": np.zeros([2, 5], np.uint8)}
+    scipy.io.savemat(path, arrays, **form)
+    expected = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+    assert read_shapes(path) == {**expected, "text": (1, 5)}
+    path.write_bytes(path.read_bytes()[:150])
+    with pytest.raises(DataError, match="x.mat: cannot be read"):
+        read_shapes(path)
 
 
 def test_other_byte_order(tmp_path):
