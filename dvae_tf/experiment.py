@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from dvae_tf import curves, data, generation, pictures
 from dvae_tf.config import Config, ConfigError
-from dvae_tf.errors import reason
 from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, subset
 from dvae_tf.export import export
 from dvae_tf.files import to_json, write_atomically
@@ -22,6 +21,7 @@ from dvae_tf.progress import say
 from dvae_tf.training import memory
 from dvae_tf.training.loop import Trainer
 from sampler import seeds
+from sampler.errors import reason
 
 _GRID = 10
 _COMPLETIONS = 3

@@ -8,11 +8,11 @@ from typing import Any
 import tensorflow as tf
 
 from dvae_tf import generation
-from dvae_tf.errors import printable, reason
 from dvae_tf.evaluation.likelihood import likelihood
 from dvae_tf.model import DVAE
 from dvae_tf.posteriors.posterior import Draws
 from sampler import schedules, seeds
+from sampler.errors import printable, reason
 from sampler.low_rank import LowRankRBM
 from sampler.rbm import RBM, AnyRBM
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dvae_tf.data import reading
+from dvae_tf.data import pixels
 from dvae_tf.data.dataset import SPLITS, DataError, Dataset, binarise, random_state
-from dvae_tf.data.npz import read_npz
+from sampler.npz import read_npz
 
 HELD_OUT = 0.1
 """Fraction of the train images that becomes each missing split."""
@@ -29,12 +29,12 @@ def load(path: Path) -> Dataset:
         an array is empty, not numeric, or not within [0, 1].
     """
     arrays = read_npz(path, SPLITS, required=["train"])
-    arrays = {name: reading.check_pixels(a, _where(path, name)) for name, a in arrays.items()}
+    arrays = {name: pixels.check_pixels(a, _where(path, name)) for name, a in arrays.items()}
     _check_shapes(path, arrays)
     image_shape = _image_shape(arrays["train"].shape[1:])
     arrays = {name: array.reshape(len(array), -1) for name, array in arrays.items()}
     arrays = _fill_in(path, arrays)
-    stochastic = not all(map(reading.is_binary, arrays.values()))
+    stochastic = not all(map(pixels.is_binary, arrays.values()))
     return Dataset(
         name=str(path),
         train=arrays["train"].astype(np.float32 if stochastic else np.uint8, copy=False),

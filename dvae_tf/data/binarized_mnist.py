@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from dvae_tf.data import reading
+from dvae_tf.data import pixels
 from dvae_tf.data.dataset import SPLITS, DataError, Dataset
 from dvae_tf.data.download import download
-from dvae_tf.data.npz import read_npz
+from sampler import reading
+from sampler.npz import read_npz
 
 # No checksum of these files is published beside them; a download is checked for its length, and
 # every value of it when it is read.
@@ -62,10 +63,10 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
 
 
 def _bits(array: np.ndarray, where: str) -> np.ndarray:
-    array = reading.check_pixels(array, where)
+    array = pixels.check_pixels(array, where)
     if array.ndim != 2 or array.shape[1] != PIXELS:
         raise DataError(f"{where} has shape {array.shape}; accepted: (N, {PIXELS})")
-    if not reading.is_binary(array):
+    if not pixels.is_binary(array):
         raise DataError(f"{where} has values between 0 and 1; accepted: 0 and 1 only")
     return array.astype(np.uint8, copy=False)
 

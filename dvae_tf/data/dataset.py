@@ -6,14 +6,14 @@ import dataclasses
 
 import numpy as np
 
+from sampler.errors import FileError as DataError  # the readers' own, by the name it has here
+
+__all__ = ["SPLITS", "DataError", "Dataset", "binarise"]
+
 SPLITS = ("train", "valid", "test")
 
 _BLOCK = 1 << 20
 """Pixels binarised at once."""
-
-
-class DataError(ValueError):
-    """Data that cannot be used; one line: the file or flag, what was found, what is accepted."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

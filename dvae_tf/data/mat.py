@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dvae_tf.data import reading
 from dvae_tf.data.dataset import DataError
+from sampler import reading
 
 _ACCEPTED = "a MATLAB file, version 7 or older"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from dvae_tf.data import reading
+from dvae_tf.data import pixels
 from dvae_tf.data.dataset import DataError, Dataset, binarise
 from dvae_tf.data.download import download
 from dvae_tf.data.mat import read_mat
@@ -70,7 +70,7 @@ def _find(data_dir: Path) -> Path:
 
 def _images(columns: np.ndarray, where: str) -> np.ndarray:
     """Row-major images, float32 [N, 784], from column-major ones in columns, (784, N)."""
-    columns = reading.check_pixels(columns, where)
+    columns = pixels.check_pixels(columns, where)
     if columns.ndim != 2 or columns.shape[0] != SIDE * SIDE:
         raise DataError(
             f"{where} has shape {columns.shape}; accepted: ({SIDE * SIDE}, N), an image per column"

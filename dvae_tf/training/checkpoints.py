@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dvae_tf.errors import reason
 from dvae_tf.model import DVAE
 from dvae_tf.progress import say
 from dvae_tf.training.state import State
+from sampler.errors import reason
 
 _NUM_REPLICAS = "num_replicas/.ATTRIBUTES/VARIABLE_VALUE"
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError, OSError)

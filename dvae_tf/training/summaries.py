@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from dvae_tf import pictures
-from dvae_tf.errors import reason
 from dvae_tf.evaluation.evaluate import Evaluation
 from dvae_tf.model import DVAE
+from sampler.errors import reason
 from sampler.population_annealing import Population
 
 _COLUMNS = 8

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sampler.errors import FileError, reason
+from sampler.npz import read_npz
+
 ARRAYS = ("b1", "b2", "w")
 ACCEPTED = "an .npz with the arrays b1 [..., n1], b2 [..., n2] and w [..., n1, n2]"
-
-
-class FileError(ValueError):
-    """A file that cannot be used; the message names it, what was found and what is accepted."""
 
 
 def read_parameters(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -25,50 +21,10 @@ def read_parameters(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Raises:
       FileError: the file is missing or damaged, or an array is missing or not of real numbers.
     """
-    with _readable(path):
-        if Path(path).is_file() and not zipfile.is_zipfile(path):
-            # numpy.load takes any other file for a pickle, and suggests trusting it
-            raise FileError(f"{path}: found no zip archive, or a truncated one; {_accepted()}")
-        # given a path, numpy.load leaves the file open if the archive's directory is damaged
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = [name for name in ARRAYS if name not in archive.files]
-            if missing:
-                found = ", ".join(archive.files) or "none"
-                raise FileError(
-                    f"{path}: found the arrays {found}, without {', '.join(missing)}; {_accepted()}"
-                )
-            b1, b2, w = (_as_float32(archive[name], f"{path}: {name}") for name in ARRAYS)
-    return b1, b2, w
-
-
-def _accepted() -> str:
-    return f"accepted: {ACCEPTED}"
-
-
-def _as_float32(array: np.ndarray, where: str) -> np.ndarray:
-    if array.dtype.kind not in "buif":
-        raise FileError(f"{where}: found dtype {array.dtype}; accepted: real numbers")
+    arrays = read_npz(Path(path), ARRAYS, ARRAYS)
     with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
-        return array.astype(np.float32)
-
-
-@contextlib.contextmanager
-def _readable(path: str) -> Iterator[None]:
-    """Turns what the body raises into a FileError about `path`."""
-    try:
-        yield
-    except FileError:
-        raise
-    except Exception as error:  # on damaged files readers raise a dozen unrelated types
-        raise FileError(f"{path}: cannot be read, found: {reason(error)}; {_accepted()}") from error
-
-
-def reason(error: BaseException) -> str:
-    """An exception's message on one line and not too long, or its type if it has none."""
-    message = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        message = error.strerror  # the full text repeats the path
-    return " ".join(message.split())[:200] or type(error).__name__
+        b1, b2, w = (arrays[name].astype(np.float32) for name in ARRAYS)
+    return b1, b2, w
 
 
 def check_output(path: str | None) -> None:

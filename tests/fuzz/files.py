@@ -44,6 +44,10 @@ GZIPS = [gzip.compress(AMATS[0]), gzip.compress(AMATS[1], 1) + gzip.compress(AMA
 NPZS = [
     npz(save, **arrays) for save in (np.savez, np.savez_compressed) for arrays in (SPLITS, SMALL)
 ]
+RBMS = [
+    npz(save, b1=GREY[:5, 0], b2=GREY[:4, 1].astype("f4"), w=GREY[:5, :4])
+    for save in (np.savez, np.savez_compressed)
+]
 MATS = [mat(), mat(do_compression=True), mat(format="4")]
 CONFIG = json.loads(Config().to_json())
 CONFIGS = [Config().to_json().encode(), Config(dataset="omniglot", seed=2**40).to_json().encode()]
@@ -105,11 +109,11 @@ def wrong_npy(draw) -> bytes:
 
 
 @st.composite
-def wrong_npz(draw) -> bytes:
+def wrong_npz(draw, own=("train", "train.npy", "valid.npy", "test.npy")) -> bytes:
     """An archive of odd entries: repeated names, wrong headers, archives, foreign compression."""
     file = io.BytesIO()
     methods = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED] * 3 + [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
-    names = ["train", "train.npy", "valid.npy", "test.npy", "../x\n.npy", "", "train.npy/"]
+    names = [*own, "../x\n.npy", "", f"{own[0]}.npy/"]
     entries = st.one_of(wrong_npy(), st.sampled_from([NPZS[1], npy(BITS), npy(GREY.T > 0.5)]))
     with zipfile.ZipFile(file, "w", draw(st.sampled_from(methods))) as archive:
         for name in draw(st.lists(st.sampled_from(names), max_size=4, unique=True)):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ERRORS = ("DataError", "ConfigError", "ExportError")
+ERRORS = ("FileError", "ConfigError", "ExportError")
 
 FLOOR = 48 << 20
 """Bytes that reading may touch besides 4 times the honest size: lazily imported modules, buffers of

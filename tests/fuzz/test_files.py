@@ -28,6 +28,7 @@ KINDS = {
         "binarized_mnist.npz",
         damaged(files.NPZS) | files.wrong_npz(),
     ),
+    "rbm.npz": ("rbm", "rbm.npz", damaged(files.RBMS) | files.wrong_npz(["b1", "b2", "w"])),
     "mat": ("mat", "chardata.mat", damaged(files.MATS) | files.wrong_mat() | files.wrong_mat_4()),
     "config.json": ("config", "config.json", damaged(files.CONFIGS) | files.wrong_config()),
 }

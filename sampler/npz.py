@@ -13,8 +13,8 @@ from typing import IO
 
 import numpy as np
 
-from dvae_tf.data import reading
-from dvae_tf.data.dataset import DataError
+from sampler import reading
+from sampler.errors import FileError
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -25,13 +25,13 @@ def read_npz(
     """Those of the arrays `names` that an .npz file holds; never unpickles.
 
     Raises:
-      DataError: the file is missing or damaged, would expand too far, an array is not one of
+      FileError: the file is missing or damaged, would expand too far, an array is not one of
         numbers, or a `required` one is missing.
     """
     accepted = f"an .npz file with the arrays {', '.join(names)} of numbers"
     with reading.opened(path, accepted) as file:
         if not zipfile.is_zipfile(file):
-            raise DataError(f"{path}: not a zip archive, or a truncated one; accepted: {accepted}")
+            raise FileError(f"{path}: not a zip archive, or a truncated one; accepted: {accepted}")
         with zipfile.ZipFile(file) as archive:
             found = [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
             reading.require(path, found, required)
@@ -41,7 +41,7 @@ def read_npz(
                 if name in names
             }
             if len(entries) < sum(name in names for name in found):
-                raise DataError(f"{path}: found two arrays of the same name; accepted: one of each")
+                raise FileError(f"{path}: found two arrays of the same name; accepted: one of each")
             reading.check_size(path, sum(entry.file_size for entry in entries.values()))
             return {
                 name: _read(archive, entry, f"{path}: array {name!r}")
@@ -52,13 +52,13 @@ def read_npz(
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> np.ndarray:
     """An entry's array; its header must agree with the archive's directory."""
     if entry.compress_type not in _COMPRESSIONS:
-        raise DataError(f"{where} is compressed by another method; accepted: deflate, or none")
+        raise FileError(f"{where} is compressed by another method; accepted: deflate, or none")
     with archive.open(entry) as stream:
         shape, fortran_order, dtype = _header(stream)
         reading.check_dtype(dtype, where)
         size = math.prod(shape) * dtype.itemsize
         if min(shape, default=0) < 0 or stream.tell() + size != entry.file_size:
-            raise DataError(
+            raise FileError(
                 f"{where}: its header says {dtype} of shape {shape}, not the size of its "
                 f"entry, {entry.file_size} bytes with the header; accepted: the same size"
             )

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dvae_tf.data.dataset import DataError
-from dvae_tf.errors import reason
+from sampler.errors import FileError, reason
 
 EXPANSION = 200
 """Bytes of contents for each byte of a file: MNIST's bits as float64 compress 60 to 1."""
@@ -31,7 +30,7 @@ _NAMES_SHOWN = 10
 
 @contextlib.contextmanager
 def opened(path: Path, accepted: str) -> Iterator[io.BufferedReader]:
-    """The open file; whatever the body raises, and every warning, is a DataError about it."""
+    """The open file; whatever the body raises, and every warning, is a FileError about it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -39,10 +38,10 @@ def opened(path: Path, accepted: str) -> Iterator[io.BufferedReader]:
                 raise OSError("not a regular file")
             with _Reader(io.FileIO(path)) as file:
                 yield file
-    except DataError:
+    except FileError:
         raise
     except Exception as error:  # On damaged files, readers raise a dozen unrelated types.
-        raise DataError(
+        raise FileError(
             f"{path}: cannot be read ({reason(error)}); accepted: {accepted}"
         ) from error
 
@@ -64,10 +63,10 @@ def size_limit(path: Path) -> int:
 
 
 def check_size(path: Path, size: int) -> None:
-    """Raises DataError if contents of `size` bytes are too much for the file they come from."""
+    """Raises FileError if contents of `size` bytes are too much for the file they come from."""
     limit = size_limit(path)
     if size > limit:
-        raise DataError(
+        raise FileError(
             f"{path}: its contents would have {size} bytes; "
             f"accepted: {limit} in a file of {path.stat().st_size} (uncompressed, any number)"
         )
@@ -90,51 +89,18 @@ def read_bytes(stream: Any, size: int) -> np.ndarray:
 
 
 def require(path: Path, found: Collection[str], required: Collection[str]) -> None:
-    """Raises DataError unless the file's arrays include those required."""
+    """Raises FileError unless the file's arrays include those required."""
     missing = [name for name in required if name not in found]
     if missing:
         names = [repr(name) for name in sorted(found)]
         shown = names[:_NAMES_SHOWN] + ["…"] * (len(names) > _NAMES_SHOWN)
-        raise DataError(
+        raise FileError(
             f"{path}: array {missing[0]!r} is missing; "
             f"found: {', '.join(shown) or 'no arrays'}; accepted: {', '.join(required)}"
         )
 
 
 def check_dtype(dtype: np.dtype, where: str) -> None:
-    """Raises DataError unless the dtype is one of real numbers of 8 bytes or fewer."""
+    """Raises FileError unless the dtype is one of real numbers of 8 bytes or fewer."""
     if dtype.kind not in "buif" or dtype.itemsize > 8:
-        raise DataError(f"{where} has dtype {dtype}; accepted: bool, integers or floats")
-
-
-def check_pixels(array: np.ndarray, where: str) -> np.ndarray:
-    """The array, if it is numeric, not empty and within [0, 1].
-
-    Args:
-      array: any shape.
-      where: file and name, for the message.
-
-    Raises:
-      DataError: it is not; NaN and infinities are not within [0, 1] either.
-    """
-    array = np.asarray(array)
-    check_dtype(array.dtype, where)
-    if array.size == 0:
-        raise DataError(f"{where} is empty, of shape {array.shape}; accepted: at least one image")
-    with np.errstate(invalid="ignore"):  # Signalling NaNs; a NaN is found out just below.
-        low, high = float(array.min()), float(array.max())
-    if not np.isfinite([low, high]).all():
-        raise DataError(f"{where} contains NaN or infinity; accepted: pixels in [0, 1]")
-    if low < 0 or high > 1:
-        hint = "; divide 8-bit pixels by 255" if high > 1 else ""
-        raise DataError(
-            f"{where} has values from {low:.9g} to {high:.9g}; accepted: pixels in [0, 1]{hint}"
-        )
-    return array
-
-
-def is_binary(array: np.ndarray) -> bool:
-    """Whether every value is 0 or 1."""
-    flat = array.ravel("K")
-    parts = (flat[i : i + CHUNK] for i in range(0, flat.size, CHUNK))
-    return all(bool(((part == 0) | (part == 1)).all()) for part in parts)
+        raise FileError(f"{where} has dtype {dtype}; accepted: bool, integers or floats")

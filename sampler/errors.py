@@ -1,4 +1,4 @@
-"""Words about exceptions."""
+"""Files that can't be used, and words about exceptions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import re
 _LONGEST = 200
 _TENSORFLOW_PLACE = re.compile(r"\{\{function_node [^}]*\}\} ?| \[Op:.*", re.DOTALL)
 """What TensorFlow puts around a message, longer than the message itself."""
+
+
+class FileError(ValueError):
+    """A file that can't be used; one line: the file, what was found, what is accepted."""
 
 
 def reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from dvae_tf.errors import printable, reason
+from sampler.errors import printable, reason
 
 
 @pytest.mark.parametrize(
