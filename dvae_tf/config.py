@@ -153,13 +153,18 @@ class Config:
                 text = file.read(_LONGEST_FILE + 1)
             if len(text) > _LONGEST_FILE:
                 raise ValueError(f"more than {_LONGEST_FILE} bytes")
-            return Config(**_read_fields(text.decode()))
+            return Config.parse(text.decode())
         except ConfigError as error:
             raise ConfigError(f"{path}: {printable(str(error))}") from None
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise ConfigError(
                 f"{path}: not a configuration of this program ({reason(error)})"
             ) from None
+
+    @staticmethod
+    def parse(text: str) -> Config:
+        """Reads the text that `to_json` gives; ValueError if it is none, or a field is wrong."""
+        return Config(**_read_fields(text))
 
     def differences(self, other: Config) -> list[str]:
         """Each field in which `other` differs, as 'name: ours, not theirs'."""

@@ -19,7 +19,8 @@ def treat_sigterm_as_ctrl_c() -> None:
 def held_back() -> Iterator[None]:
     """Raises KeyboardInterrupt at the end of the block if one of `SIGNALS` came during it.
 
-    Outside the main thread, where signals don't arrive, it does nothing.
+    Within another such block, that one does. Outside the main thread, where signals don't arrive,
+    it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -31,5 +32,8 @@ def held_back() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    if received:
-        raise KeyboardInterrupt
+    for late in received:
+        handler = previous[signal.Signals(late)]
+        if not callable(handler):
+            raise KeyboardInterrupt
+        handler(late, None)

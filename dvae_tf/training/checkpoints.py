@@ -12,12 +12,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dvae_tf.config import Config
 from dvae_tf.model import DVAE
 from dvae_tf.progress import say
 from dvae_tf.training.state import State
 from sampler.errors import reason
 
-_NUM_REPLICAS = "num_replicas/.ATTRIBUTES/VARIABLE_VALUE"
+_NAME = "{}/.ATTRIBUTES/VARIABLE_VALUE"
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError, OSError)
 
 
@@ -32,6 +33,7 @@ class Checkpoints:
     are compared when it is read. Of several workers each keeps its own.
 
     Args:
+      config: the run's; kept too, as the checkpoints of another one are of no use.
       states: of this process's replicas.
       num_replicas: of all processes together; kept, as their states are no use to another number.
       worker: its number; all but the first have a folder of their own in the first one's.
@@ -47,6 +49,7 @@ class Checkpoints:
     def __init__(
         self,
         log_dir: Path,
+        config: Config,
         model: DVAE,
         optimizer: keras.optimizers.Optimizer,
         states: Sequence[State],
@@ -62,6 +65,7 @@ class Checkpoints:
         self.seconds = tf.Variable(0.0, dtype=tf.float64)
         self.resampled = tf.Variable(0.0, dtype=tf.float64)
         self.num_replicas = tf.Variable(num_replicas)
+        self.config = tf.Variable(config.to_json())
         self.state = states[0]
         self._parameters = [*model.variables, *optimizer.variables]
         everything = tf.train.Checkpoint(
@@ -74,6 +78,7 @@ class Checkpoints:
             seconds=self.seconds,
             resampled=self.resampled,
             num_replicas=self.num_replicas,
+            config=self.config,
         )
         self._recent = tf.train.CheckpointManager(
             everything, str(directory), max_to_keep=3, checkpoint_name="step"
@@ -95,7 +100,7 @@ class Checkpoints:
 
         Raises:
           CheckpointError: there are checkpoints, and none can be read, or they are of another
-            number of replicas.
+            configuration or number of replicas.
         """
         for folder in (self.directory, self.directory / "best"):
             for leftover in folder.glob("*_temp"):  # of a run killed while it wrote
@@ -113,7 +118,7 @@ class Checkpoints:
         paths = [path for path in paths if _step(path) <= last]
         for path in paths:
             try:
-                self._check_replicas(path.with_suffix(""))
+                self._check_same_run(path.with_suffix(""))
                 checkpoint = self._recent.checkpoint.restore(str(path.with_suffix("")))
                 checkpoint.assert_existing_objects_matched()
                 return int(self.state.step)
@@ -126,10 +131,18 @@ class Checkpoints:
             )
         return 0
 
-    def _check_replicas(self, path: Path) -> None:
-        """Raises CheckpointError if a checkpoint is of another number of replicas."""
+    def _check_same_run(self, path: Path) -> None:
+        """Raises CheckpointError if a checkpoint is of another configuration or machines."""
         reader = tf.train.load_checkpoint(str(path))
-        found, accepted = int(reader.get_tensor(_NUM_REPLICAS)), int(self.num_replicas)
+        theirs = Config.parse(reader.get_tensor(_NAME.format("config")).decode())
+        different = Config.parse(self.config.numpy().decode()).differences(theirs)
+        if different:
+            raise CheckpointError(
+                f"{self.directory}: holds a run with another configuration "
+                f"({'; '.join(different)}); accepted is the same one, or another --log_dir"
+            )
+        found = int(reader.get_tensor(_NAME.format("num_replicas")))
+        accepted = int(self.num_replicas)
         if found != accepted:
             raise CheckpointError(
                 f"{self.directory}: found a run of {found} replicas (devices of all workers); "

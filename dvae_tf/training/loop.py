@@ -57,6 +57,7 @@ class Trainer:
         self.step_fn = steps[0] if alone else DistributedStep(distribution, steps)
         self.checkpoints = Checkpoints(
             log_dir,
+            config,
             self.model,
             optimizer,
             states,
@@ -137,19 +138,22 @@ class Trainer:
         interrupted = first > 0 and first % self.config.eval_every == 0
         if interrupted and self.checkpoints.validated < first:
             self._validate(first)
+        ending = self.distribution.ending
         hidden = not self.distribution.is_chief
         with tqdm(total=last, initial=first, desc="training", unit="step", disable=hidden) as bar:
             for step in range(first + 1, last + 1):
-                started = time.perf_counter()
-                with self.distribution.ending.held_back():
+                with ending.held_back():
+                    started = time.perf_counter()
                     objective = self._step(step)
-                self._seconds += time.perf_counter() - started
-                bar.set_postfix(objective=f"{objective:.1f}", refresh=False)
-                bar.update()
-                if self.distribution.ending.agreed(time.monotonic() > deadline) and step < last:
+                    self._seconds += time.perf_counter() - started
+                    bar.set_postfix(objective=f"{objective:.1f}", refresh=False)
+                    bar.update()
+                    over = ending.agreed(time.monotonic() > deadline) and step < last
+                    if step % self.config.checkpoint_every == 0 and step < last and not over:
+                        self._save()
+                if over:
+                    ending.leave()
                     return False
-                if step % self.config.checkpoint_every == 0 and step < last:
-                    self._save()
                 if step % self.config.eval_every == 0 and step < last:
                     self._validate(step)
         if self.checkpoints.validated < last:

@@ -59,17 +59,16 @@ class Ending:
             self._interrupted = True
 
     def agreed(self, wanted: bool) -> bool:
-        """Whether to end after this step, at which this process wants to or not.
-
-        Raises:
-          KeyboardInterrupt: it is the end, and a signal to this process was the reason.
-        """
+        """Whether to end after this step, at which this process wants to or not."""
         if self.num_workers == 1:
             return wanted
         self.wish.assign(float(wanted or self._interrupted))
-        if self.told and self._interrupted:
-            raise KeyboardInterrupt
         return self.told
+
+    def leave(self) -> None:
+        """Raises KeyboardInterrupt if a signal to this process was the reason for the end."""
+        if self._interrupted:
+            raise KeyboardInterrupt
 
 
 def check_tf_config(text: str | None) -> None:

@@ -20,6 +20,16 @@ def test_signal_is_raised_once_the_block_is_done(number):
     assert [signal.getsignal(s) for s in interrupts.SIGNALS] == before
 
 
+@pytest.mark.parametrize("number", interrupts.SIGNALS)
+def test_a_block_within_a_block_does_not_end_it(number):
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts.held_back():
+        with interrupts.held_back():
+            os.kill(os.getpid(), number)
+        done.append(True)
+    assert done
+
+
 def test_an_error_of_the_block_comes_first():
     with pytest.raises(ZeroDivisionError), interrupts.held_back():
         os.kill(os.getpid(), signal.SIGINT)

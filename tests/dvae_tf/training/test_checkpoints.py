@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 from pathlib import Path
 
@@ -83,6 +84,14 @@ def test_leftovers_of_another_worker_are_its_own(trainer):
     theirs.mkdir(parents=True)
     trainer.checkpoints.restore()
     assert theirs.exists()
+
+
+def test_a_run_of_another_configuration_is_refused(trainer, digits, new_trainer, tmp_path, capsys):
+    """Even where config.json is lost: its learning rate can't be told from shapes."""
+    other = dataclasses.replace(trainer.config, learning_rate=1e-3, seed=3)
+    with pytest.raises(CheckpointError, match="learning_rate: 0.001, not 0.003; seed: 3, not 0"):
+        new_trainer(other, digits, tmp_path)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_run_of_another_number_of_replicas_is_refused(trainer, capsys):
@@ -188,7 +197,7 @@ def test_full_disk_leaves_the_earlier_checkpoint_whole(
 def test_folder_that_became_read_only(trainer, small_disk):
     # of checkpoints alone: events are open, and their file system can't be made read-only
     states, optimizer = [trainer.state], trainer.step_fn.optimizer
-    checkpoints = Checkpoints(small_disk, trainer.model, optimizer, states)
+    checkpoints = Checkpoints(small_disk, trainer.config, trainer.model, optimizer, states)
     checkpoints.save()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     trainer.state.step.assign(4)

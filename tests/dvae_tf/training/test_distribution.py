@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -198,23 +201,62 @@ def final_values(log_dir: Path, worker: int) -> dict[str, np.ndarray]:
     return {n: reader.get_tensor(n) for n in names if "seconds" not in n and "counter" not in n}
 
 
-def check_lost_worker(project, environment, folder: Path, count: int, victim: int) -> None:
-    """A worker is killed: the others say so and end; all start again, and nothing is lost."""
-    whole, broken = folder / "whole", folder / "broken"
-    assert [s for s, _ in Workers(project, environment, whole, count).end(600)] == [0] * count
-    workers = Workers(project, environment, broken, count)
-    while not (broken / "checkpoints" / "step-20.index").exists():
+class Cluster(NamedTuple):
+    """Runs of so many workers, of which nobody disturbed the one in `whole`."""
+
+    start: Callable[[Path], Workers]
+    count: int
+    whole: Path
+
+
+def new_cluster(project, environment, folder: Path, count: int) -> Cluster:
+    def start(log_dir: Path) -> Workers:
+        return Workers(project, environment, log_dir, count)
+
+    assert [s for s, _ in start(folder / "whole").end(600)] == [0] * count
+    return Cluster(start, count, folder / "whole")
+
+
+@pytest.fixture(scope="module")
+def two_workers(project, environment, tmp_path_factory) -> Cluster:
+    return new_cluster(project, environment, tmp_path_factory.mktemp("two"), 2)
+
+
+@pytest.fixture(scope="module")
+def three_workers(project, environment, tmp_path_factory) -> Cluster:
+    return new_cluster(project, environment, tmp_path_factory.mktemp("three"), 3)
+
+
+def ends_of_disturbed(cluster: Cluster, log_dir: Path, victim: int, number: int) -> list:
+    """Status and standard error of each worker of a run, of which one gets a signal."""
+    workers = cluster.start(log_dir)
+    while not (log_dir / "checkpoints" / "step-20.index").exists():
         assert all(p.poll() is None for p in workers.processes)
         time.sleep(0.02)
-    workers.processes[victim].send_signal(signal.SIGKILL)
-    for worker, (status, err) in enumerate(workers.end(60)):
+    workers.processes[victim].send_signal(number)
+    ends = workers.end(60)
+    assert not (log_dir / "metrics.json").exists()
+    return ends
+
+
+def check_lost_worker(cluster: Cluster, log_dir: Path, victim: int) -> None:
+    """A worker is killed: the others say so and end; all start again, and nothing is lost."""
+    for worker, (status, err) in enumerate(
+        ends_of_disturbed(cluster, log_dir, victim, signal.SIGKILL)
+    ):
         if worker != victim:
             last = err.strip().splitlines()[-1]
             assert status == 1 and last.startswith("run_dvae.py: another worker was lost ("), err
-    assert not (broken / "metrics.json").exists()
-    ended = Workers(project, environment, broken, count).end(600)
+    check_restart(cluster, log_dir)
+
+
+def check_restart(cluster: Cluster, broken: Path) -> None:
+    """A run that is started again ends as the one that nobody disturbed."""
+    whole, count = cluster.whole, cluster.count
+    ended = cluster.start(broken).end(600)
     assert [s for s, _ in ended] == [0] * count
-    assert any(f"Going on from step {step}" in ended[0][1] for step in (10, 20, 30, 40, 50))
+    # interrupted ones go on from any step
+    assert re.search(r"Going on from step [1-5]\d$", ended[0][1], re.MULTILINE), ended[0][1]
     for worker in range(count):
         expected, found = (final_values(d, worker) for d in (whole, broken))
         assert expected.keys() == found.keys() and len(found) > 40
@@ -225,11 +267,19 @@ def check_lost_worker(project, environment, folder: Path, count: int, victim: in
     assert {k: found[k] for k in same} == {k: expected[k] for k in same}
 
 
-def test_lost_worker_of_two(project, environment, tmp_path):
-    check_lost_worker(project, environment, tmp_path, 2, 1)
+def test_lost_worker_of_two(two_workers, tmp_path):
+    check_lost_worker(two_workers, tmp_path / "run", 1)
+
+
+def test_interrupted_worker_of_two(two_workers, tmp_path):
+    """SIGTERM to one: both end after the same step, and keep it."""
+    ends = ends_of_disturbed(two_workers, tmp_path / "run", 1, signal.SIGTERM)
+    assert [status for status, _ in ends] == [0, 130], ends
+    assert "Another worker has to end; saved " in ends[0][1]
+    check_restart(two_workers, tmp_path / "run")
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("victim", [0, 2])
-def test_lost_worker_of_three(project, environment, tmp_path, victim):
-    check_lost_worker(project, environment, tmp_path, 3, victim)
+def test_lost_worker_of_three(three_workers, tmp_path, victim):
+    check_lost_worker(three_workers, tmp_path / "run", victim)
