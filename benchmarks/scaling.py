@@ -22,7 +22,7 @@ from dvae_tf import cli  # noqa: E402
 
 cli.prepare()
 
-flags.DEFINE_integer("num_steps", 60, "timed steps of each kind; 0: none", lower_bound=0)
+flags.DEFINE_integer("num_steps", 200, "timed steps of each kind; 0: none", lower_bound=0)
 flags.DEFINE_float("gpu_bandwidth", 100.0, "between GPUs of one machine, GB/s")
 flags.DEFINE_float("gpu_latency", 10.0, "of a message between them, microseconds")
 flags.DEFINE_float("net_bandwidth", 1.1, "between machines, GB/s (10 Gbit Ethernet)")
@@ -130,27 +130,60 @@ def print_collectives(counted: dict[str, list[int]]) -> None:
         print(f"| {name} | {len(sizes)} | 1 | {sum(sizes) / 1e6:.2f} MB | {share} |")
 
 
-def print_times() -> None:
-    """Alone and as two replicas on this machine's cores; half a batch alone for comparison."""
-    print("\n| model | alone | two replicas | ratio | alone, half the batch |")
+@dataclasses.dataclass
+class Times:
+    """Milliseconds of a step with a batch of 100 and 1000 samples of the prior, and with half."""
+
+    alone: float
+    half: float
+
+    def of_part(self, num_replicas: int) -> float:
+        """Of 1 / R of both, by a line through the two measured."""
+        fixed = 2 * self.half - self.alone
+        return fixed + (self.alone - fixed) / num_replicas
+
+
+def print_times() -> dict[str, Times]:
+    """Alone and as two replicas on these cores; half the images and samples for comparison."""
+    print("\n| model | alone | two replicas | ratio | alone, half the work |")
     print("|---|---|---|---|---|")
+    found = {}
     for name, fields in MODELS.items():
         alone, two = (milliseconds(s, **fields) for s in ("none", "mirrored"))
-        half = milliseconds("none", batch_size=50, **fields)
+        half = milliseconds("none", batch_size=50, prior_chains=500, **fields)
         print(f"| {name} | {alone:.1f} ms | {two:.1f} ms | {two / alone:.2f} | {half:.1f} ms |")
+        found[name] = Times(alone, half)
+    return found
+
+
+def links() -> dict[tuple[str, int], Link]:
+    """What connects 8 GPUs, and 32 workers."""
+    return {
+        ("GPUs", 8): Link(1e9 * FLAGS.gpu_bandwidth, 1e-6 * FLAGS.gpu_latency),
+        ("workers", 32): Link(1e9 * FLAGS.net_bandwidth, 1e-6 * FLAGS.net_latency),
+    }
 
 
 def print_projection(counted: dict[str, list[int]]) -> None:
     """Milliseconds of all-reduces, for 8 GPUs and 32 workers."""
-    links = {
-        ("GPUs", 8): Link(1e9 * FLAGS.gpu_bandwidth, 1e-6 * FLAGS.gpu_latency),
-        ("workers", 32): Link(1e9 * FLAGS.net_bandwidth, 1e-6 * FLAGS.net_latency),
-    }
-    print("\n| model | " + " | ".join(f"{n} {kind}" for kind, n in links) + " |")
+    print("\n| model | " + " | ".join(f"{n} {kind}" for kind, n in links()) + " |")
     print("|---|---|---|")
     for name, sizes in counted.items():
-        row = [f"{link.all_reduce_ms(sizes, n):.1f} ms" for (_, n), link in links.items()]
+        row = [f"{link.all_reduce_ms(sizes, n):.1f} ms" for (_, n), link in links().items()]
         print(f"| {name} | {' | '.join(row)} |")
+
+
+def print_gains(counted: dict[str, list[int]], times: dict[str, Times]) -> None:
+    """Images a second, as a multiple of one replica's; steps take as long as on this machine."""
+    print("\n| model | replicas | batch of 100 shared | batch of 100 each |")
+    print("|---|---|---|---|")
+    for name, sizes in counted.items():
+        alone = times[name].alone
+        for (kind, n), link in links().items():
+            reduce = link.all_reduce_ms(sizes, n)
+            shared = alone / (times[name].of_part(n) + reduce)
+            each = n * alone / (alone + reduce)
+            print(f"| {name} | {n} {kind} | {shared:.1f} | {each:.1f} |")
 
 
 def print_memory() -> None:
@@ -167,9 +200,10 @@ def main(argv: list[str]) -> None:
     del argv
     counted = {name: count_collectives(**fields) for name, fields in MODELS.items()}
     print_collectives(counted)
-    if FLAGS.num_steps:
-        print_times()
+    times = print_times() if FLAGS.num_steps else None
     print_projection(counted)
+    if times:
+        print_gains(counted, times)
     print_memory()
 
 
