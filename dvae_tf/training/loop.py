@@ -209,5 +209,4 @@ class Trainer:
         self.checkpoints.seconds.assign(self._seconds)
         self.checkpoints.resampled.assign(self._resampled)
         with interrupts.held_back():
-            self.summaries.flush()
             return self.checkpoints.save()

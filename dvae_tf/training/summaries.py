@@ -26,6 +26,7 @@ class Summaries:
       log_dir: the run's folder; None writes nothing.
       image_shape: (height, width).
 
+    What a method writes is on disk when it returns, so that no checkpoint is ahead of its events.
     Every method raises an `OSError` that names the folder if the disk is full, or can't be written.
     """
 
@@ -83,11 +84,6 @@ class Summaries:
         for name, value in model.prior_rbm()._asdict().items():
             tf.summary.histogram(f"prior/{name}", value)
         self._picture("samples", pictures.grid(samples.numpy(), self.image_shape, _COLUMNS))
-
-    def flush(self) -> None:
-        """Writes out what is held back: a checkpoint must not be ahead of the events before it."""
-        with self._writing():
-            self._writer.flush()
 
     def close(self) -> None:
         """Flushes and closes the event file."""

@@ -179,26 +179,55 @@ def foreign_with_our_names(folder: Path) -> None:
     tf.saved_model.save(other, str(folder), signatures=dict.fromkeys(names, other.double))
 
 
-def no_logits(folder: Path) -> None:
-    """All the names of ours, but `decode` gives something else."""
-    other = tf.Module()
-    other.format, other.task = tf.Variable(module.FORMAT), tf.Variable("vae")
-    other.double = tf.function(
-        lambda z: {"y": 2 * z}, input_signature=[tf.TensorSpec([None, 12], name="z")]
-    )
-    names = ("draw", "decode", "log_likelihood", "prior")
-    tf.saved_model.save(other, str(folder), signatures=dict.fromkeys(names, other.double))
-
-
-@pytest.mark.parametrize(
-    "make", [nothing, no_folder, damaged, foreign, foreign_with_our_names, no_logits]
-)
+@pytest.mark.parametrize("make", [nothing, no_folder, damaged, foreign, foreign_with_our_names])
 def test_folder_that_is_no_export_of_ours(make, tmp_path):
     folder = tmp_path / "model"
     make(folder)
     with pytest.raises(ExportError) as caught:
         ExportedModel(folder)
     assert str(caught.value).startswith(f"{folder}: ") and "\n" not in str(caught.value)
+
+
+def giving(outputs: set[str]) -> Callable:
+    """A function of any inputs with these outputs."""
+    return tf.function(
+        lambda **inputs: dict.fromkeys(outputs, tf.add_n([tf.zeros([1, 12]), *inputs.values()]))
+    )
+
+
+def other_signatures(folder: Path, **changes: dict[str, set[str]] | None) -> None:
+    """An export by its format, with the signatures of ours but for changes (None: it has none)."""
+    other = tf.Module()
+    other.format, other.task = tf.Variable(module.FORMAT), tf.Variable("vae")
+    expected = {**module._SIGNATURES, **module._SIGNATURES_WITH_PRIOR, **changes}
+    signatures = {}
+    for name, names in expected.items():
+        if names is not None:
+            specs = {n: tf.TensorSpec([None, 12], name=n) for n in names[0]}
+            signatures[name] = giving(names[1]).get_concrete_function(**specs)
+    other.kept = list(signatures.values())
+    tf.saved_model.save(other, str(folder), signatures=signatures)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"decode": ({"z"}, {"y"})}, r"signature decode from \['z'\] to \['y'\], accepted is"),
+        ({"decode": ({"y"}, {"logits"})}, r"signature decode from \['y'\] to \['logits'\], acc"),
+        ({"prior": None}, r"found signatures .*, accepted is an export .*no prior"),
+        ({"draw": None}, r"found signatures .*, accepted is an export .*no draw"),
+    ],
+)
+def test_signatures_that_are_not_ours(changes, message, tmp_path):
+    other_signatures(tmp_path / "model", **changes)
+    with pytest.raises(ExportError, match=message):
+        ExportedModel(tmp_path / "model")
+
+
+def test_only_signatures_are_asked_for(tmp_path):
+    """So that the test above fails for no other reason."""
+    other_signatures(tmp_path / "model")
+    assert ExportedModel(tmp_path / "model").num_pixels == 12
 
 
 def cut_variables(folder: Path) -> None:

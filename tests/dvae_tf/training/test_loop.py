@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from dvae_tf import curves
 from dvae_tf.config import ConfigError
@@ -113,6 +114,16 @@ def bias(trainer: Trainer) -> float:
 
 def never(step: int) -> float:
     raise AssertionError(f"step {step} was not wanted")
+
+
+def test_events_are_on_disk_at_once(fake_trainer, tmp_path):
+    """Killed after a checkpoint, a process would otherwise lose those of steps before it."""
+    trainer = fake_trainer()
+    for step in (1, 2, 3):
+        trainer.summaries.scalars({"train/objective": 7.0}, step)
+    (path,) = tmp_path.glob("events.out.tfevents.*")
+    steps = [e.step for e in EventFileLoader(str(path)).Load() if e.summary.value]
+    assert steps == [1, 2, 3]
 
 
 def test_finished_run_has_nothing_left_to_do(fake_trainer):
