@@ -10,7 +10,7 @@ SCRIPTS = ["run_dvae", "eval_nll"]
 
 LAYERS = [
     "sampler",
-    "dvae_tf.config dvae_tf.data dvae_tf.errors dvae_tf.interrupts dvae_tf.files dvae_tf.pictures "
+    "dvae_tf.config dvae_tf.data dvae_tf.interrupts dvae_tf.files dvae_tf.pictures "
     "dvae_tf.progress dvae_tf.replicas dvae_tf.report",
     "dvae_tf.posteriors dvae_tf.prior dvae_tf.networks dvae_tf.relaxations dvae_tf.chains",
     "dvae_tf.model",
