@@ -6,7 +6,8 @@
 
 The same command is started after each kill. A line tells of each kill what it was aimed at and
 which checkpoint the run had; the last one is JSON with what differs: parameters, moments and
-chains of the last checkpoint, the best model, metrics (but for times), pictures, event values.
+chains of the last checkpoint, which are kept, the best model, metrics (but for times), pictures,
+event values.
 """
 
 from __future__ import annotations
@@ -95,6 +96,11 @@ def differences(whole: Path, killed: Path) -> list[str]:
     found = []
     for part in ("checkpoints", "checkpoints/best"):
         found += _different(part, _checkpoint(whole / part), _checkpoint(killed / part))
+    kept, theirs = (
+        {str(p.relative_to(d)): True for p in d.rglob("*.index") if "saved_model" not in p.parts}
+        for d in (whole, killed)
+    )
+    found += _different("kept", kept, theirs)
     found += _different("metrics.json", _metrics(whole), _metrics(killed))
     pictures = [p.name for p in whole.glob("*.png")]
     for name in ["config.json", *pictures]:

@@ -18,6 +18,7 @@ from dvae_tf.progress import say
 from dvae_tf.training.state import State
 from sampler.errors import reason
 
+_KEPT = 3
 _NAME = "{}/.ATTRIBUTES/VARIABLE_VALUE"
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError, OSError)
 
@@ -81,7 +82,7 @@ class Checkpoints:
             config=self.config,
         )
         self._recent = tf.train.CheckpointManager(
-            everything, str(directory), max_to_keep=3, checkpoint_name="step"
+            everything, str(directory), max_to_keep=_KEPT, checkpoint_name="step"
         )
         self._best = tf.train.CheckpointManager(
             tf.train.Checkpoint(model=model), str(directory / "best"), max_to_keep=1
@@ -90,7 +91,15 @@ class Checkpoints:
     @property
     def latest(self) -> str | None:
         """Path of the newest checkpoint, if there is one."""
-        return self._recent.latest_checkpoint
+        paths = self._paths()
+        return str(paths[0].with_suffix("")) if paths else None
+
+    def _paths(self) -> list[Path]:
+        """Index files of the checkpoints, the newest first, whatever TensorFlow's list says.
+
+        The list is written after the checkpoint, and a process may be killed in between.
+        """
+        return sorted(self.directory.glob("step-*.index"), key=_step, reverse=True)
 
     def restore(self) -> int:
         """Restores the newest checkpoint that all workers can read, if there are any.
@@ -114,8 +123,7 @@ class Checkpoints:
 
     def _restore_newest(self, last: int) -> int:
         """Restores the newest readable checkpoint up to step `last`; returns its step."""
-        paths = sorted(self.directory.glob("step-*.index"), key=_step, reverse=True)
-        paths = [path for path in paths if _step(path) <= last]
+        paths = [path for path in self._paths() if _step(path) <= last]
         for path in paths:
             try:
                 self._check_same_run(path.with_suffix(""))
@@ -156,7 +164,11 @@ class Checkpoints:
           CheckpointError: the disk is full or can't be written, or a parameter is not finite;
             earlier checkpoints are left whole.
         """
-        return self._write(self._recent, int(self.state.step))
+        path = self._write(self._recent, int(self.state.step))
+        for old in self._paths()[_KEPT:]:
+            for part in self.directory.glob(f"{old.stem}.*"):
+                part.unlink(missing_ok=True)
+        return path
 
     def offer(self, nll: float, step: int) -> None:
         """Keeps the model as the best one if `nll` is the lowest validation NLL so far.

@@ -62,6 +62,18 @@ def test_list_of_checkpoints_is_not_needed(trainer, small_config, digits, new_tr
     assert new_trainer(small_config, digits, tmp_path).first_step == 3
 
 
+def test_three_are_kept_whatever_the_list_says(
+    trainer, small_config, digits, new_trainer, tmp_path
+):
+    """A process killed between a checkpoint and the list leaves one that the list knows not of."""
+    (trainer.checkpoints.directory / "checkpoint").unlink()
+    again = new_trainer(small_config, digits, tmp_path)
+    again.state.step.assign(4)
+    again.checkpoints.save()
+    files = {path.name for path in trainer.checkpoints.directory.glob("step-*")}
+    assert files == {f"step-{s}.{e}" for s in (2, 3, 4) for e in ("index", "data-00000-of-00001")}
+
+
 def test_nothing_readable_is_an_error_and_no_new_start(trainer):
     for step in (1, 2, 3):
         cut_short(data_file(trainer, step))
