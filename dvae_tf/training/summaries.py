@@ -69,21 +69,24 @@ class Summaries:
           population: the training's samples of the prior.
           x: images [B, D] of the step's batch, and `logits` [B, D] of what the decoder predicts.
         """
+        histograms, shown = {}, {}
+        if model.task == "vae":
+            for name, value in model.prior_rbm()._asdict().items():
+                histograms[f"prior/{name}"] = value
+            samples = tf.sigmoid(model.decode(population.z1[:_IMAGES], population.z2[:_IMAGES]))
+            shown["samples"] = pictures.grid(samples.numpy(), self.image_shape, _COLUMNS)
         count = min(len(x), _IMAGES) // _COLUMNS * _COLUMNS
-        images = x[:count].astype(np.float32)
+        if count:
+            images = x[:count].astype(np.float32)
+            predicted = model.join(images, tf.sigmoid(logits[:count]).numpy())
+            shown["reconstructions"] = pictures.reconstruction_grid(
+                images, predicted, self.image_shape, _COLUMNS
+            )
         with self._writing(), self._writer.as_default(step=step):
-            if model.task == "vae":
-                self._prior(model, population)
-            if count:
-                predicted = model.join(images, tf.sigmoid(logits[:count]).numpy())
-                table = pictures.reconstruction_grid(images, predicted, self.image_shape, _COLUMNS)
-                self._picture("reconstructions", table)
-
-    def _prior(self, model: DVAE, population: Population) -> None:
-        samples = tf.sigmoid(model.decode(population.z1[:_IMAGES], population.z2[:_IMAGES]))
-        for name, value in model.prior_rbm()._asdict().items():
-            tf.summary.histogram(f"prior/{name}", value)
-        self._picture("samples", pictures.grid(samples.numpy(), self.image_shape, _COLUMNS))
+            for name, value in histograms.items():
+                tf.summary.histogram(name, value)
+            for name, picture in shown.items():
+                tf.summary.image(name, picture[None, ..., None])
 
     def close(self) -> None:
         """Flushes and closes the event file."""
@@ -98,6 +101,3 @@ class Summaries:
             raise OSError(
                 f"{self._log_dir}: events could not be written ({reason(error)})"
             ) from None
-
-    def _picture(self, name: str, picture: np.ndarray) -> None:
-        tf.summary.image(name, picture[None, ..., None])
