@@ -84,7 +84,7 @@ def kill_at(
             break
         time.sleep(0.0005)
     status = process.wait()
-    # Python takes signals over a moment after its start; from then on SIGTERM is Ctrl-C
+    # SIGTERM is Ctrl-C from a moment after the start on
     accepted = {0, -number} | ({INTERRUPTED} if number == signal.SIGTERM else set())
     text = log_dir.with_suffix(".log").read_text()
     assert status in accepted and "Traceback" not in text, f"{status}: {text[-3000:]}"

@@ -6,6 +6,7 @@ Imports TensorFlow only after the environment that it reads at its start is set.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -43,11 +44,12 @@ def keep_freed_memory() -> None:
         return
 
 
-def run(main: Callable[[list[str]], None], tensorflow: bool = True) -> None:
+def run(main: Callable[[list[str]], None], *modules: str, tensorflow: bool = True) -> None:
     """`absl.app.run` of `main`; a known error is one line on standard error and exit status 1.
 
     Args:
       main: what takes the arguments that are no flags.
+      modules: imported before it, so that a signal during imports ends the program cleanly.
       tensorflow: whether `main` uses TensorFlow, which is then loaded quietly.
     """
     from absl import app
@@ -60,11 +62,14 @@ def run(main: Callable[[list[str]], None], tensorflow: bool = True) -> None:
         try:
             if len(argv) > 1:
                 raise ConfigError(f"found the argument {argv[1]!r}; accepted are flags (--help)")
-            if tensorflow:
-                quiet.load_tensorflow()
+            with interrupts.ending_at_once():
+                if tensorflow:
+                    quiet.load_tensorflow()
+                for module in modules:
+                    importlib.import_module(module)
             main(argv)
         except KeyboardInterrupt:
-            sys.exit(130)
+            sys.exit(interrupts.INTERRUPTED)
         except _known_errors() as error:  # evaluated only when there is one
             sys.exit(f"{_program()}: {error}")
 

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = 130
+"""The exit status of a process that one of them has ended."""
 
 
 def treat_sigterm_as_ctrl_c() -> None:
     """SIGTERM raises KeyboardInterrupt in the main thread."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def ending_at_once() -> Iterator[None]:
+    """During the block, one of `SIGNALS` ends the process on the spot, with status `INTERRUPTED`.
+
+    For imports, where nothing is at stake: raised in the middle of one, KeyboardInterrupt would
+    come out as whatever the half-loaded module makes of it. Ignored signals stay ignored.
+    """
+    previous = {s: signal.getsignal(s) for s in SIGNALS}
+    taken = {s: handler for s, handler in previous.items() if handler is not signal.SIG_IGN}
+    for s in taken:
+        signal.signal(s, lambda *_: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        for s, handler in taken.items():
+            signal.signal(s, handler)
 
 
 @contextlib.contextmanager

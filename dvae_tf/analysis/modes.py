@@ -64,4 +64,4 @@ def _whole(num_samples: int) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, "dvae_tf.analysis.modes_report")

@@ -79,4 +79,4 @@ def _stop_by_signals() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    cli.run(main, tensorflow=False)
+    cli.run(main, "dvae_tf.paper.commands", tensorflow=False)

@@ -80,4 +80,4 @@ def run(output_dir: Path, settings: Settings, bias_samples: int) -> None:
 if __name__ == "__main__":
     cli.prepare()
     define_flags()
-    cli.run(main)
+    cli.run(main, "dvae_tf.toys.gaussian_report")

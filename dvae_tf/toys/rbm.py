@@ -69,4 +69,4 @@ def run(output_dir: Path, settings: Settings, sweeps: Sequence[int] = SWEEPS) ->
 if __name__ == "__main__":
     cli.prepare()
     define_flags()
-    cli.run(main)
+    cli.run(main, "dvae_tf.toys.rbm_report")
