@@ -29,13 +29,17 @@ WATCHDOG = 120.0
 class Sandbox:
     """A child process and what is known of the inputs that went into it.
 
+    Args:
+      options: of worker.py.
+      floor: bytes that reading may touch besides 4 times the honest size.
+
     Attributes:
       outcomes: how many inputs ended in each outcome.
       slowest, largest: the worst CPU seconds and peak bytes of one input.
     """
 
-    def __init__(self, *options: str):
-        self._options = options
+    def __init__(self, *options: str, floor: int = FLOOR):
+        self._options, self._floor = options, floor
         self._child: subprocess.Popen | None = None
         self.forget()
 
@@ -65,7 +69,9 @@ class Sandbox:
         assert "\n" not in message and message.isprintable(), repr(message)
         assert answer["seconds"] < CPU_SECONDS, f"{answer['seconds']} s: {message}"
         honest = max(honest, answer["bytes"], path.stat().st_size)
-        assert answer["peak"] <= 4 * honest + FLOOR, f"{answer['peak']} bytes, honest {honest}"
+        assert answer["peak"] <= 4 * honest + self._floor, (
+            f"{answer['peak']} bytes, honest {honest}"
+        )
         return answer
 
     def ask(self, reader: str, path: Path) -> dict:
