@@ -97,10 +97,10 @@ def differences(whole: Path, killed: Path) -> list[str]:
     for part in ("checkpoints", "checkpoints/best"):
         found += _different(part, _checkpoint(whole / part), _checkpoint(killed / part))
     kept, theirs = (
-        {str(p.relative_to(d)): True for p in d.rglob("*.index") if "saved_model" not in p.parts}
-        for d in (whole, killed)
+        {path.relative_to(run) for path in run.glob("checkpoints/**/*.index")}
+        for run in (whole, killed)
     )
-    found += _different("kept", kept, theirs)
+    found += [f"kept: {path}" for path in sorted(kept ^ theirs)]
     found += _different("metrics.json", _metrics(whole), _metrics(killed))
     pictures = [p.name for p in whole.glob("*.png")]
     for name in ["config.json", *pictures]:

@@ -66,7 +66,7 @@ class Checkpoints:
         self.seconds = tf.Variable(0.0, dtype=tf.float64)
         self.resampled = tf.Variable(0.0, dtype=tf.float64)
         self.num_replicas = tf.Variable(num_replicas)
-        self.config = tf.Variable(config.to_json())
+        self.config = config
         self.state = states[0]
         self._parameters = [*model.variables, *optimizer.variables]
         everything = tf.train.Checkpoint(
@@ -79,7 +79,7 @@ class Checkpoints:
             seconds=self.seconds,
             resampled=self.resampled,
             num_replicas=self.num_replicas,
-            config=self.config,
+            config=tf.Variable(config.to_json()),
         )
         self._recent = tf.train.CheckpointManager(
             everything, str(directory), max_to_keep=_KEPT, checkpoint_name="step"
@@ -143,7 +143,7 @@ class Checkpoints:
         """Raises CheckpointError if a checkpoint is of another configuration or machines."""
         reader = tf.train.load_checkpoint(str(path))
         theirs = Config.parse(reader.get_tensor(_NAME.format("config")).decode())
-        different = Config.parse(self.config.numpy().decode()).differences(theirs)
+        different = self.config.differences(theirs)
         if different:
             raise CheckpointError(
                 f"{self.directory}: holds a run with another configuration "

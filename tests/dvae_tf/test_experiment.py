@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import subprocess
 from pathlib import Path
 
+import disks
 import numpy as np
 import pytest
 
@@ -47,15 +47,10 @@ def test_folder_that_cannot_be_written_to(small_config, tmp_path):
 
 
 def test_read_only_folder_is_told_before_training(small_config, tmp_path):
-    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(tmp_path)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a tmpfs needs privileges")
-    try:
+    with disks.mounted(tmp_path, "ro"):
         for folder in (tmp_path, tmp_path / "new" / "run"):
             with pytest.raises(ConfigError, match="can't be written to .Read-only file system"):
                 experiment.run(small_config, tmp_path, folder)
-    finally:
-        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
 def test_damaged_configuration_is_named(tmp_path):

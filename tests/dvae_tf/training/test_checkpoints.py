@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
 from pathlib import Path
 
+import disks
 import pytest
 
 from dvae_tf.training.checkpoints import CheckpointError, Checkpoints
@@ -176,11 +176,8 @@ def small_disk(tmp_path):
     """A file system of its own with room for two checkpoints and a half."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1400k", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a tmpfs needs privileges")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with disks.mounted(folder, "size=1400k"):
+        yield folder
 
 
 def test_full_disk_leaves_the_earlier_checkpoint_whole(
@@ -211,7 +208,7 @@ def test_folder_that_became_read_only(trainer, small_disk):
     states, optimizer = [trainer.state], trainer.step_fn.optimizer
     checkpoints = Checkpoints(small_disk, trainer.config, trainer.model, optimizer, states)
     checkpoints.save()
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    disks.remount(small_disk, "ro")
     trainer.state.step.assign(4)
     for write in (checkpoints.save, lambda: checkpoints.offer(30.0, 4)):
         with pytest.raises(CheckpointError, match="step 4 could not be written .*Read-only") as e:

@@ -6,8 +6,10 @@ import random
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import disks
 import pytest
 
 from benchmarks import kills
@@ -22,18 +24,11 @@ def whole(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def disk(tmp_path) -> Path:
+def disk(tmp_path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a tmpfs needs privileges")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def remount(disk: Path, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
+    with disks.mounted(folder, "size=1g"):
+        yield folder
 
 
 def fails(log_dir: Path) -> str:
@@ -54,9 +49,9 @@ def used(folder: Path) -> int:
 @pytest.mark.soak
 @pytest.mark.parametrize("percent", [0, 2, 30, 60, 90, 97])
 def test_full_disk(whole, disk, percent):
-    remount(disk, f"size={max(4096, used(whole) * percent // 100)}")
+    disks.remount(disk, f"size={max(4096, used(whole) * percent // 100)}")
     print(f"{percent} %: {fails(disk / 'run')}")
-    remount(disk, "size=1g")
+    disks.remount(disk, "size=1g")
     assert kills.start(disk / "run", kills.SMALL).wait() == 0
     assert kills.differences(whole, disk / "run") == []
 
@@ -69,11 +64,11 @@ def test_full_disk_at_the_end(whole, disk):
     blocks = int(subprocess.check_output(["du", "-s", "-B4096", str(disk)]).split()[0])
     lines = []
     for extra in (0, 1, 3, 10, 30, 100):
-        remount(disk, f"size={4096 * (blocks + extra)}")
+        disks.remount(disk, f"size={4096 * (blocks + extra)}")
         lines.append(fails(log_dir))
         print(f"{extra} blocks: {lines[-1]}")
         shutil.rmtree(log_dir / "saved_model", ignore_errors=True)
     assert any("events" in line for line in lines) and any("saved_model" in line for line in lines)
-    remount(disk, "size=1g")
+    disks.remount(disk, "size=1g")
     assert kills.start(log_dir, kills.SMALL).wait() == 0
     assert kills.differences(whole, log_dir) == []
