@@ -54,9 +54,10 @@ def timed(params: list, base: str, num_temperatures: int, num_chains: int) -> di
     """One run of AIS, timed twice: with compilation and without."""
     import tensorflow as tf
 
-    from sampler import ais, gibbs, schedules, seeds
-    from sampler import path as paths
-    from sampler.rbm import RBM
+    from sampler import gibbs, seeds
+    from sampler.annealing import ais, schedules
+    from sampler.annealing import bridge as bridges
+    from sampler.machines.rbm import RBM
 
     @tf.function(jit_compile=True, autograph=False)
     def means(rbm: RBM, seed: tf.Tensor) -> list[tf.Tensor]:
@@ -68,9 +69,9 @@ def timed(params: list, base: str, num_temperatures: int, num_chains: int) -> di
     for number in range(2):
         started = time.perf_counter()
         if base == "means":
-            path = paths.from_means(rbm, *means(rbm, seeds.make_seed(2 + number)))
+            path = bridges.from_means(rbm, *means(rbm, seeds.make_seed(2 + number)))
         else:
-            path = paths.from_uniform(rbm)
+            path = bridges.from_uniform(rbm)
         betas = schedules.linear(num_temperatures)
         estimate = ais.run(path, betas, num_chains, seeds.make_seed(number)).estimate
         stderr = np.ravel(estimate.stderr)

@@ -31,10 +31,13 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from scipy import special  # noqa: E402
 
-from sampler import ais, gibbs, parallel_tempering, pcd, schedules, seeds  # noqa: E402
-from sampler import path as paths  # noqa: E402
-from sampler import population_annealing as pa  # noqa: E402
-from sampler.rbm import RBM  # noqa: E402
+from sampler import gibbs, seeds  # noqa: E402
+from sampler.annealing import ais, schedules  # noqa: E402
+from sampler.annealing import bridge as bridges  # noqa: E402
+from sampler.machines.rbm import RBM  # noqa: E402
+from sampler.populations import pcd  # noqa: E402
+from sampler.populations import population_annealing as pa  # noqa: E402
+from sampler.tempering import parallel_tempering  # noqa: E402
 
 flags.DEFINE_multi_enum(
     "parts", ["two_modes", "changing"], ["two_modes", "changing"], "part 1, part 2, or both"
@@ -132,7 +135,7 @@ class Found(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def by_population_annealing(path: paths.Path, seed: tf.Tensor, num_temperatures: int) -> Found:
+def by_population_annealing(path: bridges.Bridge, seed: tf.Tensor, num_temperatures: int) -> Found:
     """20 runs; errors from their spread."""
     betas = schedules.linear(num_temperatures)
     result = pa.run(path, betas, FLAGS.num_chains, 20, seed)
@@ -141,7 +144,7 @@ def by_population_annealing(path: paths.Path, seed: tf.Tensor, num_temperatures:
     return Found(*values, tuple(result.warnings()))
 
 
-def by_parallel_tempering(path: paths.Path, seed: tf.Tensor, num_sweeps: int) -> Found:
+def by_parallel_tempering(path: bridges.Bridge, seed: tf.Tensor, num_sweeps: int) -> Found:
     """100 ladders, tuned; the error from the ladders' spread. Tempering has no log Z here."""
     betas = parallel_tempering.tune_schedule(path, seeds.fold_in(seed, 0))
     result = parallel_tempering.run(path, betas, 100, num_sweeps, seeds.fold_in(seed, 1))
@@ -150,7 +153,7 @@ def by_parallel_tempering(path: paths.Path, seed: tf.Tensor, num_sweeps: int) ->
     return Found(float(share.mean()), float(stderr), warnings=tuple(result.info.warnings()))
 
 
-def by_gibbs(path: paths.Path, seed: tf.Tensor, num_sweeps: int) -> Found:
+def by_gibbs(path: bridges.Bridge, seed: tf.Tensor, num_sweeps: int) -> Found:
     """Plain sweeps of the target's chains, from uniform random states."""
     rbm = path.rbm
     start = gibbs.bernoulli(tf.zeros([FLAGS.num_chains, rbm.b2.shape[-1]]), seeds.fold_in(seed, 0))
@@ -159,7 +162,7 @@ def by_gibbs(path: paths.Path, seed: tf.Tensor, num_sweeps: int) -> Found:
     return Found(float(share.mean()), float(share.std(ddof=1) / np.sqrt(len(share))))
 
 
-def by_ais(path: paths.Path, seed: tf.Tensor, num_temperatures: int) -> Found:
+def by_ais(path: bridges.Bridge, seed: tf.Tensor, num_temperatures: int) -> Found:
     """Weighted end states; errors by the delta method."""
     betas = schedules.linear(num_temperatures)
     state, estimate, _ = ais.run(path, betas, FLAGS.num_chains, seed)
@@ -179,7 +182,7 @@ METHODS: list[tuple[str, Callable[..., Found], tuple[int, ...], str]] = [
 ]
 
 
-def two_modes(base: str, start: Callable[[RBM], paths.Path], magnet: Ferromagnet) -> list[dict]:
+def two_modes(base: str, start: Callable[[RBM], bridges.Bridge], magnet: Ferromagnet) -> list[dict]:
     """A row for each method and length."""
     log_z, weight, _ = magnet.exact()
     path, seed, rows = start(rbm_of(magnet.rbm())), seeds.make_seed(FLAGS.seed), []
@@ -223,8 +226,8 @@ def part_1() -> dict:
     )
     print("| base | method | length | weight | log Z - exact | warnings | seconds |")
     print("|---|---|---|---|---|---|---|")
-    rows = two_modes("uniform", paths.from_uniform, magnet)
-    rows += two_modes("biases", paths.from_biases, magnet)
+    rows = two_modes("uniform", bridges.from_uniform, magnet)
+    rows += two_modes("biases", bridges.from_biases, magnet)
     return {"log_z": log_z, "weight": weight, "barrier": barrier, "rows": rows}
 
 
@@ -267,7 +270,7 @@ def mode_weights(population: pa.Population) -> np.ndarray:
 def first_population(rbm: RBM, seed: tf.Tensor) -> pa.Population:
     """R annealed populations of the prior as it begins, which have the right weights."""
     runs = FLAGS.num_runs
-    result = pa.run(paths.from_uniform(rbm), schedules.linear(301), FLAGS.num_chains, runs, seed)
+    result = pa.run(bridges.from_uniform(rbm), schedules.linear(301), FLAGS.num_chains, runs, seed)
     z1, z2, log_weights, _ = result.population
     shape = (runs, FLAGS.num_chains)
     log_weights = tf.reshape(log_weights, shape)

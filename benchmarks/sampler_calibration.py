@@ -92,12 +92,14 @@ def measure(params: tuple[np.ndarray, ...], number: int) -> dict[str, dict[str, 
     """By method, columns of 10 values: z, warned, covered, moments (the worst in its errors)."""
     import tensorflow as tf
 
-    from sampler import ais, exact, population_annealing, schedules, seeds
-    from sampler import path as paths
-    from sampler.rbm import RBM
+    from sampler import exact, seeds
+    from sampler.annealing import ais, schedules
+    from sampler.annealing import bridge as bridges
+    from sampler.machines.rbm import RBM
+    from sampler.populations import population_annealing
 
     rbm = RBM(*(tf.constant(p) for p in params))
-    path = {"uniform": paths.from_uniform, "biases": paths.from_biases}[FLAGS.base](rbm)
+    path = {"uniform": bridges.from_uniform, "biases": bridges.from_biases}[FLAGS.base](rbm)
     log_z, moments = truths(params)
     betas, count = schedules.linear(FLAGS.num_temperatures), FLAGS.num_chains
     seed = seeds.fold_in(seeds.make_seed(FLAGS.seed), number)

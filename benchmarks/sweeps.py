@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
     import tensorflow as tf
 
     from sampler import gibbs, seeds
-    from sampler.rbm import RBM
+    from sampler.machines.rbm import RBM
 
     n = FLAGS.num_units
     rng = np.random.default_rng(0)

@@ -56,7 +56,7 @@ def run(main: Callable[[list[str]], None], *modules: str, tensorflow: bool = Tru
 
     from dvae_tf import interrupts
     from dvae_tf.config import ConfigError
-    from sampler import quiet
+    from sampler.io import quiet
 
     def guarded(argv: list[str]) -> None:
         try:

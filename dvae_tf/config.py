@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sampler.errors import printable, reason
+from sampler.io.errors import printable, reason
 
 OVERLAPPING_SHARPNESS = {
     "power": 30.0,

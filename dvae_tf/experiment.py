@@ -21,7 +21,7 @@ from dvae_tf.progress import say
 from dvae_tf.training import memory
 from dvae_tf.training.loop import Trainer
 from sampler import seeds
-from sampler.errors import reason
+from sampler.io.errors import reason
 
 _GRID = 10
 _COMPLETIONS = 3

@@ -11,10 +11,11 @@ from dvae_tf import generation
 from dvae_tf.evaluation.likelihood import likelihood
 from dvae_tf.model import DVAE
 from dvae_tf.posteriors.posterior import Draws
-from sampler import schedules, seeds
-from sampler.errors import printable, reason
-from sampler.low_rank import LowRankRBM
-from sampler.rbm import RBM, AnyRBM
+from sampler import seeds
+from sampler.annealing import schedules
+from sampler.io.errors import printable, reason
+from sampler.machines.low_rank import LowRankRBM
+from sampler.machines.rbm import RBM, AnyRBM
 
 FORMAT = 2
 """Version of the export's layout; `ExportedModel` reads this one."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import tensorflow as tf
 
 from dvae_tf.evaluation.likelihood import Model
-from sampler import gibbs, path, population_annealing, resampling, schedules, seeds
+from sampler import gibbs, seeds
+from sampler.annealing import bridge, schedules
+from sampler.populations import population_annealing
+from sampler.weights import resampling
 
 POPULATION = 1000
 """Least population that a prior's samples are drawn from."""
@@ -24,7 +27,7 @@ def sample_images(model: Model, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.T
     rbm = model.prior_rbm()
     betas = schedules.linear(TEMPERATURES)
     population = population_annealing.anneal(
-        path.from_uniform(rbm), betas, POPULATION, seeds.fold_in(seed, 0)
+        bridge.from_uniform(rbm), betas, POPULATION, seeds.fold_in(seed, 0)
     )
     order = tf.argsort(seeds.uniform(seeds.fold_in(seed, 1), [POPULATION]))
     parents = tf.gather(

@@ -13,7 +13,7 @@ from dvae_tf.config import Config, ConfigError
 from dvae_tf.posteriors import POSTERIORS
 from dvae_tf.posteriors.posterior import Draws
 from dvae_tf.prior import RBMPrior
-from sampler.rbm import RBM
+from sampler.machines.rbm import RBM
 
 
 class DVAE(keras.Model):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from sampler import ising
-from sampler.population_annealing import Population
-from sampler.rbm import RBM
+from sampler.machines import ising
+from sampler.machines.rbm import RBM
+from sampler.populations.population_annealing import Population
 
 
 class RBMPrior(keras.layers.Layer):

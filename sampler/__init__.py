@@ -13,37 +13,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sampler.rbm import RBM
+    from sampler.machines.rbm import RBM
 
-MODULES = (
-    "ais",
-    "diagnostics",
-    "exact",
-    "gibbs",
-    "gibbs_kernel",
-    "low_rank",
-    "mean_field",
-    "parallel_tempering",
-    "path",
-    "pcd",
-    "plots",
-    "population_annealing",
-    "rbm",
-    "resampling",
-    "reweighting",
-    "schedules",
-    "seeds",
-)
-"""What a user imports; the others serve these."""
+_MODULES = {
+    "ais": "annealing.ais",
+    "bridge": "annealing.bridge",
+    "diagnostics": "diagnostics",
+    "exact": "exact",
+    "gibbs": "gibbs",
+    "gibbs_kernel": "gibbs_kernel",
+    "low_rank": "machines.low_rank",
+    "mean_field": "mean_field",
+    "parallel_tempering": "tempering.parallel_tempering",
+    "pcd": "populations.pcd",
+    "plots": "plots",
+    "population_annealing": "populations.population_annealing",
+    "resampling": "weights.resampling",
+    "reweighting": "populations.reweighting",
+    "schedules": "annealing.schedules",
+    "seeds": "seeds",
+}
+"""What a user imports, and where it stands; the others serve these."""
 
-__all__ = ["RBM", *MODULES]
+__all__ = ["RBM", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
     if name == "RBM":
-        return importlib.import_module("sampler.rbm").RBM
-    if name in MODULES:
-        return importlib.import_module(f"sampler.{name}")
+        return importlib.import_module("sampler.machines.rbm").RBM
+    if name in _MODULES:
+        return importlib.import_module(f"sampler.{_MODULES[name]}")
     raise AttributeError(f"module 'sampler' has no attribute {name!r}")
 
 

@@ -8,7 +8,7 @@ import sys
 # TensorFlow reads it when it is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from sampler import commands  # noqa: E402
+from sampler.command_line import main as commands  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(commands.main(sys.argv[1:]))

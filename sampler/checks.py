@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from sampler.rbm import AnyRBM
+from sampler.machines.rbm import AnyRBM
 
 
 def check_rbm(rbm: AnyRBM, name: str = "rbm") -> None:

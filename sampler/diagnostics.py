@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from sampler import checks, mean_field
-from sampler.rbm import AnyRBM
+from sampler.machines.rbm import AnyRBM
 
 
 def autocorrelation_time(trace: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import tensorflow as tf
 
 from sampler import seeds
-from sampler.rbm import AnyRBM, replicate
+from sampler.machines.rbm import AnyRBM, replicate
 
 SampleFn = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """(logits, seed) -> a sample of each unit, hard or relaxed, of the logits' shape."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from sampler import gibbs
-from sampler.rbm import AnyRBM
+from sampler.machines.rbm import AnyRBM
 
 Pair = tuple[tf.Tensor, ...] | list[tf.Tensor]
 """(z1, z2), in a list or in a tuple, as it was given."""

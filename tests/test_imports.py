@@ -21,7 +21,7 @@ LAYERS = [
 ]
 """From the bottom to the top: a module imports from its own layer and from those below."""
 
-READERS_OF_W = ["sampler.rbm", "sampler.ising"]
+READERS_OF_W = ["sampler.machines"]
 """Who may read an attribute `w`: the RBM, and the value that turns it into spins'."""
 
 
@@ -107,7 +107,7 @@ def modules():
 
 
 def test_the_tree_is_found(modules):
-    assert {"sampler", "sampler.rbm", "dvae_tf.model", *SCRIPTS} <= set(modules)
+    assert {"sampler", "sampler.machines.rbm", "dvae_tf.model", *SCRIPTS} <= set(modules)
     assert "sampler.seeds" in imported("dvae_tf.model", modules["sampler.gibbs"], modules)
 
 
@@ -172,5 +172,5 @@ def test_a_planted_unknown_module_has_no_layer():
 def test_a_planted_read_of_the_couplings_is_found(modules, source):
     for name in ("sampler.gibbs", "dvae_tf.objectives.elbo", "run_dvae"):
         assert [r.split()[0] for r in reads_of_w({**modules, name: source})] == [name]
-    assert reads_of_w({"sampler.ising": source, "sampler.rbm": source}) == []
+    assert reads_of_w({"sampler.machines.ising": source, "sampler.machines.rbm": source}) == []
     assert reads_of_w({"sampler.gibbs": "self.w = 1"}) == []

@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from dvae_tf.analysis import convergence
 from dvae_tf.analysis.convergence import TARGET, Curve, Truth, temperatures_for
-from sampler import path, seeds
-from sampler.path import Path
-from sampler.rbm import RBM, AnyRBM
+from sampler import seeds
+from sampler.annealing import bridge
+from sampler.annealing.bridge import Bridge
+from sampler.machines.rbm import RBM, AnyRBM
 
 
 class Settings(NamedTuple):
@@ -75,7 +76,7 @@ def compare(
       show_progress: bars on standard error.
     """
     means = convergence.path_from_gibbs_means(posteriors, seeds.fold_in(seed, 0))
-    uniform = path.from_uniform(prior.copies(1))
+    uniform = bridge.from_uniform(prior.copies(1))
     lengths = settings.posterior_truth_temperatures, settings.truth_temperatures
     of_posteriors, of_prior = (
         _truth(*some, settings.truth_chains, seeds.fold_in(seed, i + 1), show_progress)
@@ -84,7 +85,7 @@ def compare(
         )
     )
     plan = (
-        ("posterior", "biases", path.from_biases(posteriors), of_posteriors),
+        ("posterior", "biases", bridge.from_biases(posteriors), of_posteriors),
         ("posterior", "means", means, of_posteriors),
         ("prior", "uniform", uniform, of_prior),
     )
@@ -108,7 +109,7 @@ def compare(
 
 def _truth(
     name: str,
-    route: Path,
+    route: Bridge,
     num_temperatures: int,
     num_chains: int,
     seed: tf.Tensor,

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import ais, gibbs, path, schedules, seeds
-from sampler.path import Path
-from sampler.rbm import AnyRBM
+from sampler import gibbs, seeds
+from sampler.annealing import ais, bridge, schedules
+from sampler.annealing.bridge import Bridge
+from sampler.machines.rbm import AnyRBM
 
 TARGET = 1e-2
 """Standard deviation of log Z, in nats, at which the paper compares posteriors and prior."""
@@ -55,7 +56,7 @@ class Curve(NamedTuple):
 
 
 def truth(
-    route: Path, num_temperatures: int, num_chains: int, seed: tf.Tensor, progress_fn: Progress
+    route: Bridge, num_temperatures: int, num_chains: int, seed: tf.Tensor, progress_fn: Progress
 ) -> Truth:
     """log Z by AIS from the base and back, so that the two biases cancel."""
     betas = schedules.linear(num_temperatures)
@@ -65,15 +66,15 @@ def truth(
     return Truth((forward + backward) / 2, stderr, backward - forward)
 
 
-def path_from_gibbs_means(rbm: AnyRBM, seed: tf.Tensor) -> Path:
+def path_from_gibbs_means(rbm: AnyRBM, seed: tf.Tensor) -> Bridge:
     """The path from independent units with the means of the end states of short Gibbs chains."""
     z2 = gibbs.initial(rbm, _BASE_CHAINS, seeds.fold_in(seed, 0))
     z1, z2 = _sweeps(rbm, z2, seeds.fold_in(seed, 1))
-    return path.from_means(rbm, tf.reduce_mean(z1, -2), tf.reduce_mean(z2, -2))
+    return bridge.from_means(rbm, tf.reduce_mean(z1, -2), tf.reduce_mean(z2, -2))
 
 
 def estimates(
-    route: Path, num_temperatures: int, num_chains: int, num_repeats: int, seed: tf.Tensor
+    route: Bridge, num_temperatures: int, num_chains: int, num_repeats: int, seed: tf.Tensor
 ) -> ais.Estimate:
     """Independent estimates of log Z, each from `num_chains` chains, fields [..., num_repeats]."""
     betas = schedules.linear(num_temperatures)
@@ -82,7 +83,7 @@ def estimates(
 
 
 def curve(
-    route: Path,
+    route: Bridge,
     log_z: np.ndarray,
     num_temperatures: list[int],
     num_chains: int,

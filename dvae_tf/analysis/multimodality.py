@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import ais, mean_field, path, population_annealing, schedules, seeds
-from sampler.population import Population
-from sampler.rbm import AnyRBM
+from sampler import mean_field, seeds
+from sampler.annealing import ais, bridge, schedules
+from sampler.machines.rbm import AnyRBM
+from sampler.populations import population_annealing
+from sampler.populations.population import Population
 
 TOLERANCE = 0.05
 """Fixed points of which no mean differs by more are one mode."""
@@ -95,7 +97,7 @@ def find(rbm: AnyRBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
     betas = schedules.linear(settings.num_temperatures)
     # a base of the RBM's own biases can hide a mode, the uniform one cannot
     annealed = population_annealing.run(
-        path.from_uniform(rbm),
+        bridge.from_uniform(rbm),
         betas,
         num_chains=settings.num_samples // NUM_RUNS,
         num_runs=NUM_RUNS,
@@ -146,5 +148,5 @@ def _log_z(rbm: AnyRBM, population: Population, betas: np.ndarray, seed: tf.Tens
         tf.clip_by_value(tf.reduce_sum(weights * z, -2), 0, 1)
         for z in (population.z1, population.z2)
     )
-    base = path.from_means(rbm, mean1, mean2)
+    base = bridge.from_means(rbm, mean1, mean2)
     return ais.run(base, betas, population.z1.shape[-2], seed).estimate

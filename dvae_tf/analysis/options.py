@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 if TYPE_CHECKING:  # TensorFlow is loaded when the flags have been read
-    from sampler.rbm import RBM, AnyRBM
+    from sampler.machines.rbm import RBM, AnyRBM
 
 
 def define(num_images: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dvae_tf.data import pixels
 from dvae_tf.data.dataset import SPLITS, DataError, Dataset, binarise, random_state
-from sampler.npz import read_npz
+from sampler.io.npz import read_npz
 
 HELD_OUT = 0.1
 """Fraction of the train images that becomes each missing split."""

@@ -16,8 +16,8 @@ from absl import logging
 from dvae_tf.data import pixels
 from dvae_tf.data.dataset import SPLITS, DataError, Dataset
 from dvae_tf.data.download import download
-from sampler import reading
-from sampler.npz import read_npz
+from sampler.io import reading
+from sampler.io.npz import read_npz
 
 # No checksum of these files is published beside them; a download is checked for its length, and
 # every value of it when it is read.

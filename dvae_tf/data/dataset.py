@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from sampler.errors import FileError as DataError  # the readers' own, by the name it has here
+from sampler.io.errors import FileError as DataError  # the readers' own, by the name it has here
 
 __all__ = ["SPLITS", "DataError", "Dataset", "binarise"]
 

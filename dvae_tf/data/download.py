@@ -17,7 +17,7 @@ from pathlib import Path
 import tqdm
 
 from dvae_tf.data.dataset import DataError
-from sampler.errors import reason
+from sampler.io.errors import reason
 
 TIMEOUT = 20.0
 """Seconds without a byte after which a download has failed."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dvae_tf.data.dataset import DataError
-from sampler import reading
+from sampler.io import reading
 
 _ACCEPTED = "a MATLAB file, version 7 or older"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dvae_tf.data.dataset import DataError
-from sampler.reading import CHUNK, check_dtype
+from sampler.io.reading import CHUNK, check_dtype
 
 
 def check_pixels(array: np.ndarray, where: str) -> np.ndarray:

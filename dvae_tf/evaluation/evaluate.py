@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from dvae_tf.evaluation.likelihood import Likelihood, LikelihoodOfMany, Model
 from dvae_tf.files import to_json
-from sampler import ais, path, schedules, seeds
+from sampler import seeds
+from sampler.annealing import ais, bridge, schedules
 
 PRIOR_CHAINS = 1024
 """AIS chains of the prior, as in the paper."""
@@ -89,7 +90,7 @@ def prior_log_z(
     with tqdm(
         total=2 * (num_temperatures - 1), desc="log Z of the prior", disable=not show_progress
     ) as bar:
-        route = path.from_uniform(model.prior_rbm())
+        route = bridge.from_uniform(model.prior_rbm())
         return ais.log_z_bracket(route, betas, PRIOR_CHAINS, seed, progress_fn=bar.update)
 
 

@@ -10,8 +10,10 @@ import tensorflow as tf
 
 from dvae_tf.model import log_bernoulli
 from dvae_tf.posteriors.posterior import Draws
-from sampler import resampling, schedules, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import schedules
+from sampler.machines.rbm import RBM
+from sampler.weights import resampling
 
 STATES_PER_CHUNK = 20_000
 """Images times samples evaluated at once: about 400 MB with 200 latents and 784 pixels."""

@@ -11,7 +11,7 @@ from dvae_tf.model import DVAE, log_bernoulli
 from dvae_tf.objectives.gradient_factor import GradientFactor
 from dvae_tf.objectives.terms import Terms, ramp, summarise
 from dvae_tf.prior import log_z_surrogate
-from sampler.population_annealing import Population
+from sampler.populations.population_annealing import Population
 
 
 def kl_weight(config: Config, step: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE, log_bernoulli
 from dvae_tf.objectives.terms import Terms, ramp, summarise
-from sampler.population_annealing import Population
+from sampler.populations.population_annealing import Population
 
 LEAST_ENTROPY_WEIGHT = 0.05
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from sampler import gibbs, seeds
-from sampler.ising import AnyIsingRBM
+from sampler.machines.ising import AnyIsingRBM
 
 
 def persistent_sample(

@@ -10,9 +10,10 @@ import tensorflow as tf
 from dvae_tf.networks import BatchNorm, dense
 from dvae_tf.posteriors.backpropagation import persistent_sample
 from dvae_tf.posteriors.posterior import Draws, Sample
-from sampler import ais, gibbs, path, seeds
-from sampler.ising import AnyIsingRBM, IsingRBM
-from sampler.low_rank import LowRankIsingRBM
+from sampler import gibbs, seeds
+from sampler.annealing import ais, bridge
+from sampler.machines.ising import AnyIsingRBM, IsingRBM
+from sampler.machines.low_rank import LowRankIsingRBM
 
 INITIAL_COUPLING_GAMMA = 0.1
 """Start of the couplings' batch-norm gamma: the couplings begin at a tenth of `coupling_scale`.
@@ -101,7 +102,7 @@ class UndirectedPosterior(keras.layers.Layer):
     ) -> Draws:
         """AIS from the mean field of each RBM; weights include its normaliser."""
         rbm = phi.binary()
-        route = path.from_mean_field(rbm)
+        route = bridge.from_mean_field(rbm)
         state = ais.start(route, num_samples, seeds.fold_in(seed, 0))
         z1, log_weights = ais.anneal(route, state, betas, seeds.fold_in(seed, 1))
         z2 = gibbs.bernoulli(rbm.logits2(z1), seeds.fold_in(seed, 2))

@@ -18,7 +18,7 @@ from dvae_tf.relaxations.concrete import concrete
 from dvae_tf.relaxations.piecewise_linear import piecewise_linear
 from dvae_tf.relaxations.smoothings import SMOOTHINGS
 from sampler import gibbs, seeds
-from sampler.rbm import AnyRBM
+from sampler.machines.rbm import AnyRBM
 
 PLUGGED_IN: dict[str, Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]] = {
     "pwl": piecewise_linear,

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from dvae_tf.relaxations.smoothings import Smoothing
 from sampler import gibbs, seeds
-from sampler.rbm import AnyRBM
+from sampler.machines.rbm import AnyRBM
 
 MARGIN = 2.0**-23
 """Samples lie in [MARGIN, 1 - MARGIN]."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from sampler import exact
-from sampler.rbm import RBM
+from sampler.machines.rbm import RBM
 
 
 class BernoulliMixture(NamedTuple):

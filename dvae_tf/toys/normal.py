@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler.rbm import replicate
+from sampler.machines.rbm import replicate
 
 
 class Gaussian(NamedTuple):

@@ -14,7 +14,7 @@ from dvae_tf.toys import mixture as mixtures
 from dvae_tf.toys import training
 from dvae_tf.toys.mixture import BernoulliMixture
 from sampler import seeds
-from sampler.ising import IsingRBM
+from sampler.machines.ising import IsingRBM
 
 _WORTH_COMPILING = 1000
 """Steps from which on XLA's (a third of the time of the graph's) make up for their compiling."""

@@ -16,7 +16,7 @@ from dvae_tf.config import Config
 from dvae_tf.model import DVAE
 from dvae_tf.progress import say
 from dvae_tf.training.state import State
-from sampler.errors import reason
+from sampler.io.errors import reason
 
 _KEPT = 3
 _NAME = "{}/.ATTRIBUTES/VARIABLE_VALUE"

@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE
-from sampler import population_annealing, seeds
-from sampler.population_annealing import Population
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.machines.rbm import RBM
+from sampler.populations import population_annealing
+from sampler.populations.population_annealing import Population
 
 
 class State(tf.Module):

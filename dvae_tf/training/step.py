@@ -13,8 +13,9 @@ from dvae_tf.networks import LOGITS_SCALE
 from dvae_tf.objectives import TASKS
 from dvae_tf.objectives.terms import Terms
 from dvae_tf.training.state import State, replica_seed
-from sampler import pcd, population_annealing, seeds
-from sampler.population_annealing import Population
+from sampler import seeds
+from sampler.populations import pcd, population_annealing
+from sampler.populations.population_annealing import Population
 
 PRIOR_SAMPLERS = {"pa": population_annealing.update, "pcd": pcd.update}
 

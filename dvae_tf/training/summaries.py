@@ -12,8 +12,8 @@ import tensorflow as tf
 from dvae_tf import pictures
 from dvae_tf.evaluation.evaluate import Evaluation
 from dvae_tf.model import DVAE
-from sampler.errors import reason
-from sampler.population_annealing import Population
+from sampler.io.errors import reason
+from sampler.populations.population_annealing import Population
 
 _COLUMNS = 8
 _IMAGES = 64

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sampler.errors import FileError, reason
-from sampler.npz import read_npz
+from sampler.io.errors import FileError, reason
+from sampler.io.npz import read_npz
 
 ARRAYS = ("b1", "b2", "w")
 ACCEPTED = "an .npz with the arrays b1 [..., n1], b2 [..., n2] and w [..., n1, n2]"

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from sampler import ais, exact, population_annealing
+from sampler import exact
+from sampler.annealing import ais
 from sampler.command_line import tasks
 from sampler.command_line.tasks import Answer, Task
-from sampler.population_annealing import Trace
+from sampler.populations import population_annealing
+from sampler.populations.population_annealing import Trace
 
 
 def by_enumeration(task: Task) -> Answer:
@@ -21,10 +23,10 @@ def by_enumeration(task: Task) -> Answer:
 
 def by_ais(task: Task, num_chains: int, num_temperatures: int, base: str, schedule: str) -> Answer:
     """log Z by annealed importance sampling, low on average."""
-    path = tasks.annealing_path(task.rbm, base)
-    betas = tasks.schedule_of(task, path, schedule, num_temperatures)
+    bridge = tasks.bridge_from(task.rbm, base)
+    betas = tasks.schedule_of(task, bridge, schedule, num_temperatures)
     task.bar.reset(total=len(betas) - 1)
-    run = ais.run(path, betas, num_chains, task.seed, task.bar.update)
+    run = ais.run(bridge, betas, num_chains, task.seed, task.bar.update)
     estimate, ess = run.estimate, np.asarray(run.estimate.ess)
     member = tasks.worst_of(ess)
     log_weights = np.asarray(run.state.log_weights)[member]
@@ -49,11 +51,11 @@ def by_bracket(
     schedule: str,
 ) -> Answer:
     """log Z between forward and backward AIS, temperatures doubled until they are close."""
-    path = tasks.annealing_path(task.rbm, base)
-    betas = tasks.schedule_of(task, path, schedule, num_temperatures)
+    bridge = tasks.bridge_from(task.rbm, base)
+    betas = tasks.schedule_of(task, bridge, schedule, num_temperatures)
     task.bar.reset()  # how many temperatures it will take is not known
     found, used = ais.log_z_within(
-        path,
+        bridge,
         tolerance,
         betas,
         num_chains,
@@ -105,11 +107,11 @@ def anneal_populations(
     schedule: str,
 ) -> population_annealing.Result:
     """Population annealing of one group, as the flags ask."""
-    path = tasks.annealing_path(task.rbm, base)
-    betas = tasks.schedule_of(task, path, schedule, num_temperatures)
+    bridge = tasks.bridge_from(task.rbm, base)
+    betas = tasks.schedule_of(task, bridge, schedule, num_temperatures)
     task.bar.reset(total=len(betas) - 1)
     return population_annealing.run(
-        path,
+        bridge,
         betas,
         num_chains,
         num_runs,

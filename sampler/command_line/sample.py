@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from sampler import exact, gibbs, parallel_tempering, seeds
-from sampler import resampling as resampling_module
+from sampler import exact, gibbs, seeds
+from sampler.annealing.bridge import Bridge
 from sampler.command_line import tasks
 from sampler.command_line.log_z import anneal_populations
 from sampler.command_line.tasks import Answer, Task
-from sampler.path import Path
+from sampler.tempering import parallel_tempering
+from sampler.weights import resampling as resampling_module
 
 MIXED = 1.05
 """R-hat above which chains are said to disagree."""
@@ -73,12 +74,12 @@ def by_parallel_tempering(
         )
 
     def method(task: Task) -> Answer:
-        path = tasks.annealing_path(task.rbm, base)
-        betas = _ladder(task, path, schedule, num_temperatures)
+        bridge = tasks.bridge_from(task.rbm, base)
+        betas = _ladder(task, bridge, schedule, num_temperatures)
         thinning = num_sweeps // kept
         task.bar.reset(total=num_sweeps // 5 + kept * thinning)
         result = parallel_tempering.run(
-            path,
+            bridge,
             betas,
             ladders,
             kept * thinning,
@@ -105,13 +106,13 @@ def by_parallel_tempering(
     return tasks.in_groups(task, ladders * max(num_temperatures, kept), method)
 
 
-def _ladder(task: Task, path: Path, schedule: str, num_temperatures: int) -> np.ndarray:
+def _ladder(task: Task, bridge: Bridge, schedule: str, num_temperatures: int) -> np.ndarray:
     if schedule != "adaptive":
-        return tasks.schedule_of(task, path, schedule, num_temperatures)
+        return tasks.schedule_of(task, bridge, schedule, num_temperatures)
     task.bar.reset(total=_TUNING)
     seed = seeds.fold_in(task.seed, -1)
     return parallel_tempering.tune_schedule(
-        path, seed, max_rounds=_TUNING, progress_fn=task.bar.update
+        bridge, seed, max_rounds=_TUNING, progress_fn=task.bar.update
     )
 
 

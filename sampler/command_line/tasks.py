@@ -10,17 +10,18 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from sampler import path as paths
-from sampler import schedules, seeds
-from sampler.path import Path
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import bridge as bridges
+from sampler.annealing import schedules
+from sampler.annealing.bridge import Bridge
+from sampler.machines.rbm import RBM
 
 CHAINS_AT_ONCE = 50_000
 """Most chains of a group of RBMs, which bounds memory; a single RBM may have more."""
 
-BASES: dict[str, Callable[[RBM], Path]] = {
-    "uniform": paths.from_uniform,
-    "biases": paths.from_biases,
+BASES: dict[str, Callable[[RBM], Bridge]] = {
+    "uniform": bridges.from_uniform,
+    "biases": bridges.from_biases,
 }
 
 
@@ -56,18 +57,18 @@ class Answer(NamedTuple):
     member: tuple[int, ...] = ()
 
 
-def annealing_path(rbm: RBM, base: str) -> Path:
+def bridge_from(rbm: RBM, base: str) -> Bridge:
     """The path from the base of that name."""
     return BASES[base](rbm)
 
 
-def schedule_of(task: Task, path: Path, schedule: str, num_temperatures: int) -> np.ndarray:
+def schedule_of(task: Task, bridge: Bridge, schedule: str, num_temperatures: int) -> np.ndarray:
     """The schedule of that name; an adaptive one finds its own number in a pilot run."""
     if schedule == "adaptive":
         task.bar.reset(total=1)
         task.bar.set_postfix_str("pilot run")
         pilot_seed = seeds.fold_in(task.seed, -1)
-        return schedules.adaptive(path, seed=pilot_seed, progress_fn=task.bar.update)
+        return schedules.adaptive(bridge, seed=pilot_seed, progress_fn=task.bar.update)
     return {"linear": schedules.linear, "sigmoid": schedules.sigmoid}[schedule](num_temperatures)
 
 

@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 from dvae_tf import data
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE
-from sampler.rbm import RBM
+from sampler.machines.rbm import RBM
 
 UNITS = 6
 """Latents of each side: 4096 states in all."""

@@ -17,7 +17,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from dvae_tf import export as module
 from dvae_tf.evaluation.likelihood import LikelihoodOfMany, likelihood
 from dvae_tf.export import ExportedModel, ExportError
-from sampler import schedules, seeds
+from sampler import seeds
+from sampler.annealing import schedules
 
 SAMPLES = 1000
 

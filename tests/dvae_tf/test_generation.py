@@ -10,8 +10,8 @@ import tensorflow as tf
 from dvae_tf import generation
 from dvae_tf.posteriors.undirected import UndirectedPosterior
 from sampler import gibbs, seeds
-from sampler.ising import from_binary
-from sampler.rbm import RBM
+from sampler.machines.ising import from_binary
+from sampler.machines.rbm import RBM
 
 UNITS = 4
 

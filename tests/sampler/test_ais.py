@@ -5,13 +5,16 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import ais, annealing, resampling, schedules, seeds
-from sampler import path as paths
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import ais, schedules
+from sampler.annealing import bridge as bridges
+from sampler.annealing import chains as annealing
+from sampler.machines.rbm import RBM
+from sampler.weights import resampling
 
 SEED = seeds.make_seed(0)
 STARTS = pytest.mark.parametrize(
-    "start", [paths.from_biases, paths.from_uniform], ids=["biases", "uniform"]
+    "start", [bridges.from_biases, bridges.from_uniform], ids=["biases", "uniform"]
 )
 
 
@@ -66,7 +69,7 @@ def test_the_standard_error_is_calibrated():
     delta method's bias, half a standard error of some hundredths, is added.
     """
     params = oracles.parameters(np.random.default_rng(1), 3, 4, 1.0, (400,))
-    state = run_graph(paths.from_uniform(rbm_of(params)), schedules.linear(21), 500, SEED)
+    state = run_graph(bridges.from_uniform(rbm_of(params)), schedules.linear(21), 500, SEED)
     estimate = ais.estimate(state.log_weights)
     assert np.all(estimate.ess > 150)
     z_scores = (estimate.log_z - log_z_of_each(params)) / estimate.stderr
@@ -88,7 +91,7 @@ def test_the_standard_error_of_given_weights():
 def test_without_couplings_the_estimate_is_exact():
     b1, b2, w = oracles.parameters(np.random.default_rng(3), 5, 3, 2.0, (4,))
     params = b1, b2, 0 * w
-    state = run(paths.from_biases(rbm_of(params)), schedules.linear(11), 100, SEED)
+    state = run(bridges.from_biases(rbm_of(params)), schedules.linear(11), 100, SEED)
     estimate = ais.estimate(state.log_weights)
     np.testing.assert_allclose(estimate.log_z, log_z_of_each(params), rtol=1e-12)
     # 1/ess - 1/C is zero up to its rounding of 1e-16, of which this is the root
@@ -146,7 +149,7 @@ def mean_one(weights):
 def test_anneal_adds_to_the_weights_it_is_given():
     """Two halves of a schedule make the whole; float64 offsets survive."""
     params = oracles.parameters(np.random.default_rng(7), 4, 3, 1.0)
-    path = paths.from_uniform(rbm_of(params))
+    path = bridges.from_uniform(rbm_of(params))
     state = ais.start(path, 100_000, SEED)
     state = state._replace(log_weights=state.log_weights + 1e4)
     state = ais.anneal(path, state, tf.constant([0.0, 0.3, 0.5]), seeds.fold_in(SEED, 1))
@@ -156,7 +159,7 @@ def test_anneal_adds_to_the_weights_it_is_given():
 
 def test_start_has_the_mean_weight_of_the_base():
     params = oracles.parameters(np.random.default_rng(8), 4, 3, 1.0, (2,))
-    path = paths.from_biases(rbm_of(params))
+    path = bridges.from_biases(rbm_of(params))
     state = ais.start(path, 7, SEED)
     assert state.z1.shape == (2, 7, 4) and state.log_weights.shape == (2, 7)
     log_z = log_z_of_each([params[0], params[1], 0 * params[2]])
@@ -168,7 +171,7 @@ def test_start_has_the_mean_weight_of_the_base():
 
 def bracket_of(params, num_temperatures, num_chains, num_sweeps):
     """The bracket, and the steps that it told of; holds what every bracket must."""
-    steps, path = [], paths.from_uniform(rbm_of(params))
+    steps, path = [], bridges.from_uniform(rbm_of(params))
     betas = schedules.linear(num_temperatures)
     bracket = ais.log_z_bracket(path, betas, num_chains, SEED, num_sweeps, progress_fn=steps.append)
     truth = log_z_of_each(params)

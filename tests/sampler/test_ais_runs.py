@@ -5,10 +5,13 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import ais, annealing, chunks, schedules, seeds
-from sampler import path as paths
-from sampler.estimates import Estimate
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import ais, schedules
+from sampler.annealing import bridge as bridges
+from sampler.annealing import chains as annealing
+from sampler.annealing import pieces as chunks
+from sampler.machines.rbm import RBM
+from sampler.weights.estimates import Estimate
 
 SEED = seeds.make_seed(0)
 BETAS = schedules.linear(41)
@@ -30,7 +33,7 @@ def rbm_of(params):
 
 def case(n1=5, n2=4, scale=1.0, batch=(2, 3), seed=0):
     params = oracles.parameters(np.random.default_rng(seed), n1, n2, scale, batch)
-    return paths.from_uniform(rbm_of(params)), params
+    return bridges.from_uniform(rbm_of(params)), params
 
 
 def log_z_of_each(params):
@@ -68,7 +71,7 @@ def mixed_parameters(n1, n2, count, seed):
 def test_errors_and_brackets_are_calibrated(n1, n2):
     """66 RBMs of a shape: z-scores' standard deviation is 1 within 5 errors of 1/sqrt(2 * 66)."""
     params = mixed_parameters(n1, n2, 66, n1)
-    path, truth = paths.from_uniform(rbm_of(params)), log_z_of_each(params)
+    path, truth = bridges.from_uniform(rbm_of(params)), log_z_of_each(params)
     bracket = ais.log_z_bracket(path, schedules.linear(201), 200, SEED, num_sweeps=50)
     assert bracket.warnings() == []
     for estimate in bracket.forward, bracket.backward:
@@ -111,7 +114,7 @@ def test_pieces_keep_their_order(monkeypatch):
     joined = chunks.join([[p.z1 for p in row] for row in pieces], tf.TensorShape([5]))
     np.testing.assert_array_equal(joined, z1)
     for i, row in enumerate(pieces):
-        np.testing.assert_array_equal(row[0].path.rbm.b1, params[0][i : i + 1])
+        np.testing.assert_array_equal(row[0].bridge.rbm.b1, params[0][i : i + 1])
 
 
 def test_the_trace_follows_log_z_at_each_temperature():
@@ -150,7 +153,7 @@ def test_almost_independent_units_have_an_honest_error(scale):
     """No statistical error to speak of: what is left is rounding, which the error includes."""
     b1, b2, w = oracles.parameters(np.random.default_rng(3), 6, 5, 2.0, (50,))
     params = b1, b2, np.float32(scale) * w
-    for start in paths.from_biases, paths.from_uniform:
+    for start in bridges.from_biases, bridges.from_uniform:
         run = ais.run(start(rbm_of(params)), schedules.linear(101), 100, SEED)
         oracles.assert_within(run.estimate.log_z, log_z_of_each(params), run.estimate.stderr)
     assert np.all(run.estimate.stderr > 0)
@@ -161,7 +164,7 @@ def test_frozen_chains_have_an_honest_error():
     rng = np.random.default_rng(4)
     b1, b2 = (60 * rng.choice([-1, 1], (50, n)) for n in (6, 5))
     params = tuple(x.astype(np.float32) for x in (b1, b2, 3 * rng.normal(size=(50, 6, 5))))
-    run = ais.run(paths.from_biases(rbm_of(params)), BETAS, 100, SEED)
+    run = ais.run(bridges.from_biases(rbm_of(params)), BETAS, 100, SEED)
     assert np.all(run.estimate.stderr < 1e-4)
     oracles.assert_within(run.estimate.log_z, log_z_of_each(params), run.estimate.stderr)
 
@@ -197,7 +200,7 @@ def test_reverse_is_unbiased_for_the_inverse():
     params = tuple(np.stack([p] * 2000) for p in one)
     rng = np.random.default_rng(6)
     z1 = oracles.samples(*one, 2000 * 20, rng)[0].reshape(2000, 20, 3)
-    run = ais.reverse(paths.from_uniform(rbm_of(params)), z1, np.float32([0, 0.5, 1]), SEED)
+    run = ais.reverse(bridges.from_uniform(rbm_of(params)), z1, np.float32([0, 0.5, 1]), SEED)
     mean, stderr = oracles.mean_and_stderr(np.exp(oracles.log_z(*one) - run.estimate.log_z))
     oracles.assert_within(mean, 1, stderr)
 
@@ -208,7 +211,7 @@ def test_reverse_is_unbiased_for_the_inverse():
 def test_a_mode_hidden_from_the_forward_run_is_shown_by_the_bracket():
     """From its biases the forward run misses almost log 2, certain of it; the bracket does not."""
     params = two_modes()
-    truth, path = oracles.log_z(*params), paths.from_biases(rbm_of(params))
+    truth, path = oracles.log_z(*params), bridges.from_biases(rbm_of(params))
     bracket = ais.log_z_bracket(path, schedules.linear(201), 1000, SEED, 50)
     assert bracket.forward.log_z < truth - 0.6 < truth - 20 * bracket.forward.stderr
     assert bracket.forward.warnings() == []
@@ -219,7 +222,7 @@ def test_a_mode_hidden_from_the_forward_run_is_shown_by_the_bracket():
 def test_samples_that_the_caller_brings():
     """Of one mode alone: the upper side is then half of Z, and knows nothing of the other."""
     params = two_modes()
-    path = paths.from_uniform(rbm_of(params))
+    path = bridges.from_uniform(rbm_of(params))
     z1, _ = oracles.samples(*params, 2000, np.random.default_rng(7))
     off = z1[z1.mean(-1) < 0.5][:800].astype(np.float32)
     betas = schedules.linear(201)

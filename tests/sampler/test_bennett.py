@@ -4,7 +4,7 @@ import numpy as np
 import oracles
 import tensorflow as tf
 
-from sampler import bennett
+from sampler.tempering import bennett
 
 
 def works(log_r, spread, shape, generator):

@@ -12,8 +12,8 @@ import oracles
 import pytest
 from matplotlib import image
 
-from sampler import commands
 from sampler.command_line import log_z, options, sample, tasks
+from sampler.command_line import main as commands
 
 ROOT = Path(__file__).parents[2]
 SMALL = oracles.parameters(np.random.default_rng(0), 6, 5, 1.0)

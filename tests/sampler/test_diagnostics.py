@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 from scipy import optimize
 
-from sampler import diagnostics, parallel_tempering, seeds
-from sampler import path as paths
-from sampler.rbm import RBM
+from sampler import diagnostics, seeds
+from sampler.annealing import bridge as bridges
+from sampler.machines.rbm import RBM
+from sampler.tempering import parallel_tempering
 
 
 def ar1(rho, steps, chains, generator):
@@ -149,7 +150,7 @@ def test_modes_nearer_than_the_tolerance_are_one():
 
 def test_modes_of_parallel_tempering_have_their_weights():
     """Without a field both are equal; energies of ladders that exchange have mixed."""
-    path = paths.from_uniform(blocks(1, 30, 1.5))
+    path = bridges.from_uniform(blocks(1, 30, 1.5))
     betas = np.array([0, 0.6, 0.75, 0.87, 1], np.float32)
     result = parallel_tempering.run(path, betas, 200, 500, seeds.make_seed(0), thinning=50)
     z2 = result.z2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow as tf
 
-from sampler.errors import printable, reason
+from sampler.io.errors import printable, reason
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from sampler import exact, seeds
-from sampler.rbm import RBM
+from sampler.machines.rbm import RBM
 
 SEED = seeds.make_seed(0)
 SHAPES = pytest.mark.parametrize("n1, n2", [(1, 1), (2, 5), (5, 2), (4, 4)])

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from sampler import gibbs, seeds
-from sampler.rbm import RBM
+from sampler.machines.rbm import RBM
 
 SEED = seeds.make_seed(0)
 SWEEPS = 40

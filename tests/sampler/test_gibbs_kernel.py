@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from sampler import gibbs, gibbs_kernel, seeds
-from sampler.rbm import RBM
+from sampler.machines.rbm import RBM
 
 SEED = seeds.make_seed(0)
 PARAMS = oracles.parameters(np.random.default_rng(0), 4, 3, 1.0)

@@ -4,9 +4,9 @@ import numpy as np
 import oracles
 import tensorflow as tf
 
-from sampler import ising
-from sampler.ising import IsingRBM
-from sampler.rbm import RBM
+from sampler.machines import ising
+from sampler.machines.ising import IsingRBM
+from sampler.machines.rbm import RBM
 
 BATCH, CHAINS, N1, N2 = 3, 7, 4, 5
 

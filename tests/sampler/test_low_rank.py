@@ -5,23 +5,15 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import (
-    ais,
-    checks,
-    chunks,
-    exact,
-    gibbs,
-    low_rank,
-    path,
-    population,
-    population_annealing,
-    resampling,
-    schedules,
-    seeds,
-)
-from sampler.ising import IsingRBM
-from sampler.low_rank import LowRankIsingRBM, LowRankRBM
-from sampler.rbm import RBM
+from sampler import checks, exact, gibbs, seeds
+from sampler.annealing import ais, bridge, schedules
+from sampler.annealing import pieces as chunks
+from sampler.machines import low_rank
+from sampler.machines.ising import IsingRBM
+from sampler.machines.low_rank import LowRankIsingRBM, LowRankRBM
+from sampler.machines.rbm import RBM
+from sampler.populations import population, population_annealing
+from sampler.weights import resampling
 
 N1, N2, RANK, CHAINS = 3, 5, 2, 4
 BATCHES = [(), (2,), (2, 3)]
@@ -210,7 +202,7 @@ def test_annealing_against_enumeration(monkeypatch):
     """Three RBMs of unequal sides in pieces of two, the last filled up; from both ends."""
     values = random_values(0, (3,))
     monkeypatch.setattr(chunks, "ELEMENTS", 2 * 1000 * N2)
-    target = path.from_uniform(rbm := value_of(LowRankRBM, values))
+    target = bridge.from_uniform(rbm := value_of(LowRankRBM, values))
     ends = exact.sample(rbm, 1000, SEED)[0]
     bracket = ais.log_z_bracket(target, schedules.linear(51), 1000, SEED, target_z1=ends)
     truth = [oracles.log_z(*(value[i] for value in dense_values(values))) for i in range(3)]
@@ -223,7 +215,7 @@ def test_annealing_against_enumeration(monkeypatch):
 def test_population_annealing_against_enumeration():
     """Equal RBMs along a batch axis are independent runs: their mean Z is Z."""
     values = random_values(1)
-    target = path.from_biases(value_of(LowRankRBM, values).copies(40)).transposed()
+    target = bridge.from_biases(value_of(LowRankRBM, values).copies(40)).transposed()
     population = population_annealing.anneal(target, schedules.linear(11), 200, SEED)
     z = np.exp(resampling.log_mean_exp(population.log_weights))
     mean, stderr = oracles.mean_and_stderr(z / np.exp(oracles.log_z(*dense_values(values))))

@@ -5,8 +5,9 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import ising, mean_field
-from sampler.rbm import RBM
+from sampler import mean_field
+from sampler.machines import ising
+from sampler.machines.rbm import RBM
 
 SHAPES = pytest.mark.parametrize("n1, n2, scale", [(1, 1, 1.0), (5, 2, 0.5), (4, 4, 2.0)])
 

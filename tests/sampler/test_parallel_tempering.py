@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 from scipy import special
 
-from sampler import gibbs, ladder, parallel_tempering, seeds
-from sampler import path as paths
-from sampler.rbm import RBM
+from sampler import gibbs, seeds
+from sampler.annealing import bridge as bridges
+from sampler.machines.rbm import RBM
+from sampler.tempering import ladder, parallel_tempering
 
 SEED = seeds.make_seed(0)
 BETAS = np.linspace(0, 1, 4, dtype=np.float32)
@@ -54,7 +55,7 @@ def assert_mean1(z1, params, betas):
 def test_an_exchange_leaves_exact_samples_exact(step):
     params = oracles.parameters(np.random.default_rng(0), 3, 4, 1.5)
     z1 = exact_ladder(params, BETAS, 50_000, np.random.default_rng(1))
-    path = paths.from_uniform(rbm_of(params))
+    path = bridges.from_uniform(rbm_of(params))
     state, counts = ladder.swap(path, tf.constant(BETAS), state_of(z1, step), SEED)
     assert_mean1(state.z1, params, BETAS)
     np.testing.assert_array_equal(counts.offered, [1, 0, 1] if step == 0 else [0, 1, 0])
@@ -78,7 +79,7 @@ def test_exchange_probabilities_by_hand():
     )
     repeats = 5000
     z1 = tf.constant(np.repeat(np.stack([idle, low, high]), repeats, 1), tf.float32)
-    path = paths.from_uniform(rbm_of(params))
+    path = bridges.from_uniform(rbm_of(params))
     state, counts = ladder.swap(path, tf.constant(betas), state_of(z1, 1), SEED)
     exchanged = np.all(state.z1[1] == z1[2], -1) & np.all(state.z1[2] == z1[1], -1)
     kept = np.all(state.z1 == z1, (0, 2))
@@ -94,7 +95,7 @@ def test_exchange_probabilities_by_hand():
 # Whole runs
 
 
-@pytest.mark.parametrize("start", [paths.from_uniform, paths.from_biases])
+@pytest.mark.parametrize("start", [bridges.from_uniform, bridges.from_biases])
 def test_moments_of_a_batch(start):
     """Last samples of 4000 independent ladders, of two RBMs at once; also over all samples."""
     params = oracles.parameters(np.random.default_rng(3), 4, 3, 1.0, (2,))
@@ -122,7 +123,7 @@ def at_truth(values, truth):
 def test_all_temperatures_energies_and_swap_rates():
     params = oracles.parameters(np.random.default_rng(4), 3, 4, 1.0)
     result = parallel_tempering.run(
-        paths.from_uniform(rbm_of(params)), BETAS, 4000, 20, SEED, burn_in=40, thinning=10
+        bridges.from_uniform(rbm_of(params)), BETAS, 4000, 20, SEED, burn_in=40, thinning=10
     )
     assert_mean1(result.state.z1, params, BETAS)
     laws = [oracles.probabilities(*at_beta(params, beta)) for beta in BETAS]
@@ -149,7 +150,7 @@ def test_log_z_and_its_error_are_calibrated():
     A mean of 200 has a standard error of 0.07, a standard deviation of 200 one of 0.05.
     """
     params = oracles.parameters(np.random.default_rng(8), 5, 4, 1.0, (200,))
-    path = paths.from_uniform(rbm_of(params))
+    path = bridges.from_uniform(rbm_of(params))
     info = parallel_tempering.run(path, BETAS, 30, 60, SEED, thinning=3).info
     truth = [oracles.log_z(*(p[i] for p in params)) for i in range(200)]
     assert info.log_z.dtype == tf.float64 and np.all(info.log_z_stderr < 0.1)
@@ -165,7 +166,7 @@ def test_without_barriers_replicas_travel_in_a_circle():
     one round trip each in 2 T steps, once all of them have been there, which takes 2 T steps.
     """
     b1, b2, w = oracles.parameters(np.random.default_rng(5), 3, 3, 1.0, (2,))
-    path = paths.from_biases(rbm_of((b1, b2, 0 * w)))
+    path = bridges.from_biases(rbm_of((b1, b2, 0 * w)))
     for count in 2, 5:
         betas = np.linspace(0, 1, count, dtype=np.float32)
         result = parallel_tempering.run(path, betas, 3, 4 * count, SEED, 2 * count, 2 * count)
@@ -175,7 +176,7 @@ def test_without_barriers_replicas_travel_in_a_circle():
 
 def test_a_run_goes_on_from_a_state():
     params = oracles.parameters(np.random.default_rng(6), 3, 4, 1.0)
-    path, steps = paths.from_uniform(rbm_of(params)), []
+    path, steps = bridges.from_uniform(rbm_of(params)), []
     whole = parallel_tempering.run(path, BETAS, 7, 24, SEED, 5, 8, progress_fn=steps.append)
     assert steps == [5, 8, 8, 8]
     half = parallel_tempering.run(path, BETAS, 7, 8, SEED, 5, 8)
@@ -212,7 +213,7 @@ def test_modes_get_their_weights_where_gibbs_sweeps_keep_them():
     n, coupling, field = 40, 1.6, 0.01
     rbm, truth = ferromagnet(n, coupling, field), share_up(n, coupling, field)
     assert 0.75 < truth < 0.85
-    path = paths.from_uniform(rbm)
+    path = bridges.from_uniform(rbm)
     betas = np.array([0, 0.56, 0.64, 0.72, 0.8, 0.9, 1], np.float32)
     result = parallel_tempering.run(path, betas, 400, 400, SEED, thinning=100)
     assert result.info.warnings() == []
@@ -226,7 +227,7 @@ def test_modes_get_their_weights_where_gibbs_sweeps_keep_them():
 
 
 def test_a_cut_ladder_warns():
-    path = paths.from_uniform(ferromagnet(200, 1.6, 0.01))
+    path = bridges.from_uniform(ferromagnet(200, 1.6, 0.01))
     info = parallel_tempering.run(path, np.array([0, 1]), 20, 20, SEED).info
     cut, idle = info.warnings()
     assert cut.startswith("the ladder is cut between beta 0 and 1: swap rate")
@@ -238,7 +239,7 @@ def test_a_cut_ladder_warns():
 
 @pytest.mark.parametrize("swap_rate", [0.4, 0.6])
 def test_a_tuned_schedule_is_even_and_has_as_many_temperatures_as_asked_for(swap_rate):
-    path, rounds = paths.from_uniform(ferromagnet(60, 1.5, 0.0)), []
+    path, rounds = bridges.from_uniform(ferromagnet(60, 1.5, 0.0)), []
     betas = parallel_tempering.tune_schedule(path, SEED, swap_rate, progress_fn=rounds.append)
     assert betas.dtype == np.float32 and betas[0] == 0 and betas[-1] == 1
     assert np.all(np.diff(betas) > 0) and 2 <= len(rounds) <= 8
@@ -249,7 +250,7 @@ def test_a_tuned_schedule_is_even_and_has_as_many_temperatures_as_asked_for(swap
 
 def test_a_schedule_for_weak_couplings_is_short():
     params = oracles.parameters(np.random.default_rng(7), 4, 4, 0.05, (2,))
-    betas = parallel_tempering.tune_schedule(paths.from_biases(rbm_of(params)), SEED)
+    betas = parallel_tempering.tune_schedule(bridges.from_biases(rbm_of(params)), SEED)
     np.testing.assert_array_equal(betas, [0, 1])
 
 
@@ -267,7 +268,7 @@ def test_a_schedule_for_weak_couplings_is_short():
     ],
 )
 def test_bad_arguments_are_refused(change, message):
-    path = paths.from_uniform(rbm_of(oracles.parameters(np.random.default_rng(0), 2, 3, 1.0)))
+    path = bridges.from_uniform(rbm_of(oracles.parameters(np.random.default_rng(0), 2, 3, 1.0)))
     arguments = {"betas": BETAS, "num_chains": 2, "num_sweeps": 10, "seed": SEED} | change
     with pytest.raises(ValueError, match=message):
         parallel_tempering.run(path, **arguments)
@@ -275,17 +276,17 @@ def test_bad_arguments_are_refused(change, message):
 
 def test_bad_parameters_and_states_are_refused():
     params = oracles.parameters(np.random.default_rng(0), 2, 3, 1.0)
-    path = paths.from_uniform(rbm_of((np.float32([np.nan, 0]), *params[1:])))
-    with pytest.raises(ValueError, match=r"path.rbm: b1 \(2,\) has 1 values that are NaN"):
+    path = bridges.from_uniform(rbm_of((np.float32([np.nan, 0]), *params[1:])))
+    with pytest.raises(ValueError, match=r"bridge.rbm: b1 \(2,\) has 1 values that are NaN"):
         parallel_tempering.run(path, BETAS, 2, 10, SEED)
     state = ladder.start(path, 5, 2, SEED)
-    path = paths.from_uniform(rbm_of(params))
+    path = bridges.from_uniform(rbm_of(params))
     with pytest.raises(ValueError, match=r"state: found z1 \(5, 2, 2\); accepted: \(4, 2, 2\)"):
         parallel_tempering.run(path, BETAS, 2, 10, SEED, state=state)
 
 
 @pytest.mark.parametrize("swap_rate", [0.0, 1.0, np.nan])
 def test_a_swap_rate_out_of_range_is_refused(swap_rate):
-    path = paths.from_uniform(ferromagnet(2, 1.0, 0.0))
+    path = bridges.from_uniform(ferromagnet(2, 1.0, 0.0))
     with pytest.raises(ValueError, match="swap_rate: found .*; accepted: between 0.05 and 0.95"):
         parallel_tempering.tune_schedule(path, SEED, swap_rate)

@@ -4,8 +4,9 @@ import numpy as np
 import oracles
 import tensorflow as tf
 
-from sampler import pcd, population_annealing, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.machines.rbm import RBM
+from sampler.populations import pcd, population_annealing
 
 SEED = seeds.make_seed(0)
 

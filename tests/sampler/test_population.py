@@ -5,8 +5,10 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import pcd, population, resampling, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.machines.rbm import RBM
+from sampler.populations import pcd, population
+from sampler.weights import resampling
 
 SEED = seeds.make_seed(0)
 BATCH = (2, 3)

@@ -9,10 +9,13 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import path as paths
-from sampler import pcd, resampling, schedules, seeds
-from sampler import population_annealing as pa
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import bridge as bridges
+from sampler.annealing import schedules
+from sampler.machines.rbm import RBM
+from sampler.populations import pcd
+from sampler.populations import population_annealing as pa
+from sampler.weights import resampling
 
 SEED = seeds.make_seed(0)
 RUNS = 150
@@ -77,10 +80,10 @@ anneal_repeatedly = repeated(anneal, RUNS)
 @pytest.mark.parametrize(
     "start, threshold",
     [
-        (paths.from_biases, 0.9),
-        (paths.from_uniform, 0.0),
-        (paths.from_uniform, 0.8),
-        (paths.from_uniform, 1.1),
+        (bridges.from_biases, 0.9),
+        (bridges.from_uniform, 0.0),
+        (bridges.from_uniform, 0.8),
+        (bridges.from_uniform, 1.1),
     ],
     ids=["biases, sometimes", "never", "sometimes", "always resampled"],
 )

@@ -5,10 +5,11 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import path as paths
-from sampler import population_annealing as pa
-from sampler import schedules, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import bridge as bridges
+from sampler.annealing import schedules
+from sampler.machines.rbm import RBM
+from sampler.populations import population_annealing as pa
 
 SEED = seeds.make_seed(0)
 
@@ -38,7 +39,7 @@ def many_rbms(n1, n2, count):
 def z_scores(n1, n2, count=50):
     params = many_rbms(n1, n2, count)
     betas = schedules.linear(41)
-    result = pa.run(paths.from_uniform(rbm_of(params)), betas, 200, 20, SEED)
+    result = pa.run(bridges.from_uniform(rbm_of(params)), betas, 200, 20, SEED)
     doubtful = np.any(list(result.doubts().values()), 0)
     scores = (result.log_z - log_z_of_each(params)) / result.stderr
     return scores[~doubtful], np.mean(doubtful)
@@ -63,7 +64,7 @@ def test_the_mean_estimate_is_z(resampling):
     params = oracles.parameters(np.random.default_rng(1), 4, 3, 1.0)
     betas = [0, 0.5, 1]
     result = pa.run(
-        paths.from_uniform(rbm_of(params)), betas, 20, 2000, SEED, 1, resampling=resampling
+        bridges.from_uniform(rbm_of(params)), betas, 20, 2000, SEED, 1, resampling=resampling
     )
     mean, stderr = oracles.mean_and_stderr(np.exp(result.run_log_z - oracles.log_z(*params)))
     assert stderr < 0.02 and np.mean(result.trace.resampled[1:]) > 0.5
@@ -72,7 +73,7 @@ def test_the_mean_estimate_is_z(resampling):
 
 def test_moments_and_their_error():
     params = oracles.parameters(np.random.default_rng(2), 4, 3, 1.0, (2, 3))
-    result = pa.run(paths.from_biases(rbm_of(params)), schedules.linear(11), 300, 20, SEED)
+    result = pa.run(bridges.from_biases(rbm_of(params)), schedules.linear(11), 300, 20, SEED)
     assert result.log_z.shape == (2, 3) and result.run_log_z.shape == (2, 3, 20)
     assert result.population.z1.shape == (2, 3, 6000, 4)
     values = oracles.statistics(result.population.z1, result.population.z2)
@@ -89,7 +90,7 @@ def test_the_trace_at_each_temperature():
     params = oracles.parameters(np.random.default_rng(3), 4, 3, 1.5, (2,))
     betas, steps = schedules.linear(21), []
     result = pa.run(
-        paths.from_uniform(rbm_of(params)), betas, 300, 20, SEED, progress_fn=steps.append
+        bridges.from_uniform(rbm_of(params)), betas, 300, 20, SEED, progress_fn=steps.append
     )
     trace = result.trace
     assert trace.log_z.shape == trace.rho_t.shape == trace.mean_energy.shape == (21, 2, 20)
@@ -122,7 +123,7 @@ def test_families_by_hand():
 def test_without_couplings_the_answer_is_exact():
     """No spread of the runs: the error is float64's rounding, and not 0."""
     b1, b2, w = oracles.parameters(np.random.default_rng(4), 5, 3, 2.0, (3,))
-    result = pa.run(paths.from_biases(rbm_of((b1, b2, 0 * w))), [0, 0.5, 1], 50, 5, SEED)
+    result = pa.run(bridges.from_biases(rbm_of((b1, b2, 0 * w))), [0, 0.5, 1], 50, 5, SEED)
     np.testing.assert_allclose(result.log_z, log_z_of_each((b1, b2, 0 * w)), rtol=1e-12)
     assert np.all((result.stderr > 1e-15) & (result.stderr < 1e-12))
 
@@ -131,7 +132,7 @@ def test_a_batch_is_resampled_each_on_its_own_decision():
     """A target without couplings beside one with strong ones: one never, one often resampled."""
     b1, b2, w = oracles.parameters(np.random.default_rng(5), 4, 3, 2.0, (2,))
     w[0] = 0
-    result = pa.run(paths.from_biases(rbm_of((b1, b2, w))), schedules.linear(6), 300, 20, SEED)
+    result = pa.run(bridges.from_biases(rbm_of((b1, b2, w))), schedules.linear(6), 300, 20, SEED)
     resampled = result.trace.resampled.mean((0, 2))
     assert resampled[0] == 0 and resampled[1] > 0.1
     np.testing.assert_array_equal(result.trace.num_families[:, 0], 300)
@@ -140,7 +141,7 @@ def test_a_batch_is_resampled_each_on_its_own_decision():
 
 def test_seeds():
     params = oracles.parameters(np.random.default_rng(6), 4, 3, 1.0)
-    path = paths.from_uniform(rbm_of(params))
+    path = bridges.from_uniform(rbm_of(params))
     one, same, other = (
         pa.run(path, [0, 0.5, 1], 300, 20, seeds.make_seed(s)).run_log_z for s in (1, 1, 2)
     )
@@ -150,7 +151,7 @@ def test_seeds():
 
 def test_the_default_schedule_is_adaptive():
     params = oracles.parameters(np.random.default_rng(7), 4, 3, 2.0)
-    result = pa.run(paths.from_uniform(rbm_of(params)), num_chains=300, seed=SEED)
+    result = pa.run(bridges.from_uniform(rbm_of(params)), num_chains=300, seed=SEED)
     assert 4 < len(result.trace.betas) < 100 and result.ess > 0.8
     oracles.assert_within(result.log_z, oracles.log_z(*params), result.stderr)
 
@@ -165,11 +166,11 @@ def ferromagnet(coupling, field, n=20):
 
 def test_no_warning_when_there_are_chains_enough():
     params = oracles.parameters(np.random.default_rng(8), 4, 3, 0.5)
-    assert pa.run(paths.from_uniform(rbm_of(params)), [0, 0.5, 1], 300, 20, SEED).warnings() == []
+    assert pa.run(bridges.from_uniform(rbm_of(params)), [0, 0.5, 1], 300, 20, SEED).warnings() == []
 
 
 def test_a_population_too_small_for_its_families_is_told():
-    path = paths.from_uniform(rbm_of(ferromagnet(0.5, 0.02)))
+    path = bridges.from_uniform(rbm_of(ferromagnet(0.5, 0.02)))
     result = pa.run(path, schedules.linear(101), 100, 20, SEED)
     assert result.rho_t > 1.5
     assert any("rho_t reaches" in w and "found 100" in w for w in result.warnings())
@@ -178,7 +179,7 @@ def test_a_population_too_small_for_its_families_is_told():
 def test_steps_too_long_are_told_for_those_rbms():
     strong, weak = ferromagnet(0.5, 0.02), [0.01 * p for p in ferromagnet(0.5, 0.02)]
     params = [np.stack(p) for p in zip(strong, weak, strict=True)]
-    result = pa.run(paths.from_uniform(rbm_of(params)), [0, 1], 1000, 20, SEED)
+    result = pa.run(bridges.from_uniform(rbm_of(params)), [0, 1], 1000, 20, SEED)
     assert any("too long" in w and "1 of 2 RBMs" in w for w in result.warnings())
 
 
@@ -197,13 +198,13 @@ def test_steps_too_long_are_told_for_those_rbms():
     ],
 )
 def test_bad_arguments_are_refused(change, message):
-    path = paths.from_uniform(rbm_of(oracles.parameters(np.random.default_rng(9), 2, 2, 1.0)))
+    path = bridges.from_uniform(rbm_of(oracles.parameters(np.random.default_rng(9), 2, 2, 1.0)))
     with pytest.raises(ValueError, match=message):
-        pa.run(**({"path": path, "betas": [0, 1], "seed": SEED} | change))
+        pa.run(**({"bridge": path, "betas": [0, 1], "seed": SEED} | change))
 
 
 def test_parameters_that_are_not_finite_are_refused():
     b1, b2, w = oracles.parameters(np.random.default_rng(9), 2, 2, 1.0)
     w[0, 1] = np.nan
-    with pytest.raises(ValueError, match="path.rbm: w .*NaN"):
-        pa.run(paths.from_uniform(rbm_of((b1, b2, w))), [0, 1], seed=SEED)
+    with pytest.raises(ValueError, match="bridge.rbm: w .*NaN"):
+        pa.run(bridges.from_uniform(rbm_of((b1, b2, w))), [0, 1], seed=SEED)

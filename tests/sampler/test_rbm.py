@@ -5,8 +5,9 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import ais, exact, path, seeds
-from sampler.rbm import RBM
+from sampler import exact, seeds
+from sampler.annealing import ais, bridge
+from sampler.machines.rbm import RBM
 
 N1, N2, CHAINS = 3, 5, 4
 BATCHES = [(), (2,), (2, 3)]
@@ -157,5 +158,5 @@ def test_arrays_of_any_kind_are_taken(kind):
     assert float(exact.log_z(rbm)) == pytest.approx(oracles.log_z(*values), rel=1e-12)
     z1, z2 = exact.sample(rbm, 4, seeds.make_seed(0))
     assert z1.shape == (4, 2) and z2.shape == (4, 3) and z1.dtype == z2.dtype == tf.float32
-    estimate = ais.run(path.from_uniform(rbm), [0, 0.5, 1], 1000).estimate
+    estimate = ais.run(bridge.from_uniform(rbm), [0, 0.5, 1], 1000).estimate
     oracles.assert_within(estimate.log_z, oracles.log_z(*values), estimate.stderr)

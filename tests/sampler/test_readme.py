@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sampler import commands
+from sampler.command_line import main as commands
 
 README = Path(__file__).parents[2] / "sampler" / "README.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

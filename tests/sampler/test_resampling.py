@@ -5,7 +5,8 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import resampling, seeds
+from sampler import seeds
+from sampler.weights import resampling
 
 SEED = seeds.make_seed(0)
 

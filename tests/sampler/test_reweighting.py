@@ -5,9 +5,11 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import path as paths
-from sampler import population_annealing, reweighting, schedules, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import bridge as bridges
+from sampler.annealing import schedules
+from sampler.machines.rbm import RBM
+from sampler.populations import population_annealing, reweighting
 
 PARAMS = oracles.parameters(np.random.default_rng(1), 5, 4, 1.5, (3,))
 SCHEDULE = schedules.linear(15)
@@ -26,7 +28,7 @@ def annealed(path, **kwargs):
 
 @pytest.fixture(scope="module")
 def result():
-    return annealed(paths.from_uniform(rbm_of(PARAMS)))
+    return annealed(bridges.from_uniform(rbm_of(PARAMS)))
 
 
 def truth_of(params, base, beta):
@@ -55,7 +57,7 @@ def test_free_and_mean_energy_from_the_uniform_base(result):
 def test_the_energy_is_the_difference_from_the_base():
     """From the RBM's own biases only the couplings' energy is multiplied by beta; no batch."""
     b1, b2, w = (p[0] for p in PARAMS)
-    answer = reweighting.reweight(annealed(paths.from_biases(rbm_of((b1, b2, w)))), BETAS)
+    answer = reweighting.reweight(annealed(bridges.from_biases(rbm_of((b1, b2, w)))), BETAS)
     truth = [truth_of((b1, b2, w), (b1, b2, 0 * w), beta) for beta in BETAS]
     assert answer.log_z.shape == (29,)
     assert_answers(answer, np.array(truth))
@@ -69,7 +71,7 @@ def test_joined_histograms_know_as_much_as_a_temperature_s_own(result):
 
 
 def test_a_run_without_energies_is_refused():
-    result = annealed(paths.from_uniform(rbm_of(PARAMS)), keep_energies=False)
+    result = annealed(bridges.from_uniform(rbm_of(PARAMS)), keep_energies=False)
     with pytest.raises(ValueError, match=r"result: .*keep_energies=True"):
         reweighting.reweight(result, BETAS)
 

@@ -5,9 +5,10 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from sampler import path as paths
-from sampler import schedules, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import bridge as bridges
+from sampler.annealing import schedules
+from sampler.machines.rbm import RBM
 
 FIXED = [schedules.linear, schedules.sigmoid]
 
@@ -58,7 +59,7 @@ def test_steepness_that_is_refused(steepness):
 
 def path_of(scale, batch=(), seed=0):
     params = oracles.parameters(np.random.default_rng(seed), 5, 4, scale, batch)
-    return paths.from_uniform(RBM(*(tf.constant(p) for p in params)))
+    return bridges.from_uniform(RBM(*(tf.constant(p) for p in params)))
 
 
 def marginal(path, beta):

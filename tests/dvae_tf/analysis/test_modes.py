@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from dvae_tf.analysis import modes_report, multimodality
 from dvae_tf.analysis.multimodality import Modes, Settings
-from sampler import annealing, population_annealing, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import chains as annealing
+from sampler.machines.rbm import RBM
+from sampler.populations import population_annealing
 
 SETTINGS = Settings(num_samples=200, num_temperatures=21)
 BIAS = np.array([0.5, -1.0, 2.0, 0.0, -0.5], np.float32)

@@ -8,8 +8,10 @@ import tensorflow as tf
 from dvae_tf.analysis import comparison, convergence, convergence_report
 from dvae_tf.analysis.comparison import Case, Settings
 from dvae_tf.analysis.convergence import Curve, Truth
-from sampler import ais, annealing, path, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import ais, bridge
+from sampler.annealing import chains as annealing
+from sampler.machines.rbm import RBM
 
 SETTINGS = Settings(
     max_temperatures=10,
@@ -87,7 +89,7 @@ def test_errors_fall_with_the_temperatures(cases):
 
 def test_estimates_are_independent_groups_of_chains():
     """Their mean Z is Z, and their spread says that of the mean."""
-    route = path.from_uniform(rbm_of(PARAMETERS))
+    route = bridge.from_uniform(rbm_of(PARAMETERS))
     found = convergence.estimates(route, 4, 25, 200, seeds.make_seed(1))
     assert found.log_z.shape == (2, 200)
     ratio = np.exp(found.log_z.numpy() - TRUTH[:, None])

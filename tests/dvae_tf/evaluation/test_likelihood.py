@@ -12,7 +12,9 @@ import tensorflow as tf
 from dvae_tf.evaluation import likelihood as module
 from dvae_tf.evaluation.likelihood import Likelihood, LikelihoodOfMany, likelihood
 from dvae_tf.model import DVAE, log_bernoulli
-from sampler import ais, gibbs, path, resampling, schedules, seeds
+from sampler import gibbs, seeds
+from sampler.annealing import ais, bridge, schedules
+from sampler.weights import resampling
 
 SAMPLES = 2000
 REPLICAS = 20_000
@@ -64,7 +66,7 @@ def test_estimate_is_unbiased_for_any_schedule_and_number_of_samples(short, mode
 def test_unweighted_end_states_would_be_biased(model, images, exact):
     # The check above has the power to tell: the same end states, taken for samples of q.
     phi = model.phi(copies(images[IMAGE], REPLICAS)).binary()
-    route, seed = path.from_mean_field(phi), seeds.make_seed(0)
+    route, seed = bridge.from_mean_field(phi), seeds.make_seed(0)
     state = ais.start(route, 4, seeds.fold_in(seed, 0))
     z1, log_weights = ais.anneal(route, state, betas(2), seeds.fold_in(seed, 1))
     z2 = gibbs.bernoulli(phi.logits2(z1), seeds.fold_in(seed, 2))
@@ -113,7 +115,7 @@ def mean_field(digits, small_config) -> DVAE:
 
 def test_mean_field_posterior_has_equal_weights(mean_field, images):
     phi = mean_field.phi(tf.constant(images)).binary()
-    route = path.from_biases(phi)
+    route = bridge.from_biases(phi)
     start = ais.start(route, 50, seeds.make_seed(0))
     _, log_weights = ais.anneal(route, start, betas(5), seeds.make_seed(1))
     log_z = [oracles.log_z(*one) for one in zip(*(t.numpy() for t in phi), strict=True)]

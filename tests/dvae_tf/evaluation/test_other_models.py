@@ -14,8 +14,9 @@ from scipy.special import logsumexp
 from dvae_tf.evaluation.likelihood import likelihood
 from dvae_tf.export import ExportedModel, export
 from dvae_tf.model import DVAE
-from sampler import schedules, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import schedules
+from sampler.machines.rbm import RBM
 
 SIDE = 6
 SAMPLES = 20_000

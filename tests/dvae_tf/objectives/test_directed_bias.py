@@ -15,8 +15,9 @@ from dvae_tf import config, relaxations
 from dvae_tf.objectives import TASKS
 from dvae_tf.posteriors.directed import DirectedPosterior
 from dvae_tf.prior import RBMPrior
-from sampler import population_annealing, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.machines.rbm import RBM
+from sampler.populations import population_annealing
 
 SIDE = 3
 STATES = oracles.states(2 * SIDE)

@@ -17,7 +17,8 @@ import tensorflow as tf
 from dvae_tf.objectives import TASKS
 from dvae_tf.posteriors.posterior import Sample
 from dvae_tf.prior import RBMPrior
-from sampler import population_annealing, seeds
+from sampler import seeds
+from sampler.populations import population_annealing
 
 SLOPE, CURVATURE = 1.2, 0.1
 VARIANCE = 1 / (1 + 2 * CURVATURE)

@@ -16,9 +16,10 @@ from dvae_tf import relaxations
 from dvae_tf.objectives import TASKS
 from dvae_tf.posteriors import undirected
 from dvae_tf.prior import RBMPrior
-from sampler import ising, seeds
-from sampler.population_annealing import Population
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.machines import ising
+from sampler.machines.rbm import RBM
+from sampler.populations.population_annealing import Population
 
 UNITS = 4
 HARD = 1e6

@@ -9,9 +9,9 @@ from dvae_tf import relaxations
 from dvae_tf.posteriors.backpropagation import relaxed_sweeps
 from dvae_tf.posteriors.undirected import UndirectedPosterior
 from sampler import gibbs, seeds
-from sampler.ising import IsingRBM, from_binary
-from sampler.low_rank import LowRankIsingRBM
-from sampler.rbm import RBM
+from sampler.machines.ising import IsingRBM, from_binary
+from sampler.machines.low_rank import LowRankIsingRBM
+from sampler.machines.rbm import RBM
 
 
 def make(coupling_scale=1.5, sweeps=1, relaxed=1, name="pwl", rank=0) -> UndirectedPosterior:

@@ -9,7 +9,7 @@ import smoothing_oracles as oracle
 import tensorflow as tf
 
 from dvae_tf import config, relaxations
-from sampler.rbm import RBM
+from sampler.machines.rbm import RBM
 
 every_smoothing = pytest.mark.parametrize(
     ("name", "sharpness"), list(config.OVERLAPPING_SHARPNESS.items())

@@ -12,8 +12,9 @@ from dvae_tf.toys import mixture as mixtures
 from dvae_tf.toys import rbm, rbm_report, rbm_runs
 from dvae_tf.toys.mixture import BernoulliMixture
 from dvae_tf.toys.rbm_runs import Runs, Settings
-from sampler import ising, seeds
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.machines import ising
+from sampler.machines.rbm import RBM
 
 N1, N2 = 3, 4
 

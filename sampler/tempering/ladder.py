@@ -1,6 +1,6 @@
 """Ladders of replicas that exchange their states: the graph-level pieces of parallel tempering.
 
-A ladder holds one replica at each temperature of a path. Every step sweeps all of them and then
+A ladder holds one replica at each temperature of a bridge. Every step sweeps all of them and then
 offers neighbours an exchange of their states, so that a state that is stuck at the target wanders
 to the base, forgets where it was, and comes back. Pairs take turns, (0, 1), (2, 3), ... and then
 (1, 2), (3, 4), ...: replicas then drift along the ladder where random pairs would make them
@@ -22,7 +22,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from sampler import gibbs, seeds
-from sampler.path import Path
+from sampler.annealing.bridge import Bridge
 
 
 class State(NamedTuple):
@@ -55,9 +55,9 @@ class Counts(NamedTuple):
     round_trips: tf.Tensor
 
 
-def start(path: Path, num_temperatures: int, num_chains: int, seed: tf.Tensor) -> State:
+def start(bridge: Bridge, num_temperatures: int, num_chains: int, seed: tf.Tensor) -> State:
     """Exact samples of the base at every temperature."""
-    z1 = _unfold(path.sample_base(num_temperatures * num_chains, seed), num_temperatures)
+    z1 = _unfold(bridge.sample_base(num_temperatures * num_chains, seed), num_temperatures)
     return State(z1, tf.zeros(z1.shape[:-1], tf.int32), tf.constant(0))
 
 
@@ -69,12 +69,12 @@ def no_counts(state: State) -> Counts:
 
 
 def advance(
-    path: Path, betas: tf.Tensor, state: State, num_sweeps: tf.Tensor, seed: tf.Tensor
+    bridge: Bridge, betas: tf.Tensor, state: State, num_sweeps: tf.Tensor, seed: tf.Tensor
 ) -> tuple[State, Counts]:
     """`num_sweeps` times: a sweep at every temperature, then exchanges.
 
     Args:
-      path: from the base to the target, any batch shape [...].
+      bridge: from the base to the target, any batch shape [...].
       betas: inverse temperatures, float32, [T].
       state: the ladders; shapes must be static.
       num_sweeps: an integer or scalar tensor.
@@ -85,9 +85,9 @@ def advance(
     sweep_seed, swap_seed = seeds.fold_in(seed, 0), seeds.fold_in(seed, 1)
 
     def body(i: tf.Tensor, state: State, counts: Counts) -> tuple:
-        z1 = path.sweep(_fold(state.z1), at, seeds.fold_in(sweep_seed, state.step))
+        z1 = bridge.sweep(_fold(state.z1), at, seeds.fold_in(sweep_seed, state.step))
         state = state._replace(z1=_unfold(z1, betas.shape[0]))
-        state, more = swap(path, betas, state, seeds.fold_in(swap_seed, state.step))
+        state, more = swap(bridge, betas, state, seeds.fold_in(swap_seed, state.step))
         return i + 1, state, tf.nest.map_structure(tf.add, counts, more)
 
     _, state, counts = tf.while_loop(
@@ -96,12 +96,12 @@ def advance(
     return state, counts
 
 
-def swap(path: Path, betas: tf.Tensor, state: State, seed: tf.Tensor) -> tuple[State, Counts]:
+def swap(bridge: Bridge, betas: tf.Tensor, state: State, seed: tf.Tensor) -> tuple[State, Counts]:
     """Offers exchanges to the pairs (t, t + 1) of which t + `state.step` is even."""
     t = tf.range(betas.shape[0])
     partner = t + 1 - 2 * ((t + state.step) % 2)
     partner = tf.where((partner < 0) | (partner >= betas.shape[0]), t, partner)
-    log_ratio = _log_ratio(path, betas, partner, state)
+    log_ratio = _log_ratio(bridge, betas, partner, state)
     # both of a pair look at the lower one's number, and their ratios are equal bit by bit
     draws = tf.gather(seeds.uniform(seed, state.legs.shape), tf.minimum(t, partner), axis=-2)
     accepted = tf.math.log(tf.cast(draws, tf.float64)) < log_ratio
@@ -114,34 +114,36 @@ def swap(path: Path, betas: tf.Tensor, state: State, seed: tf.Tensor) -> tuple[S
 
 
 def observe(
-    path: Path, betas: tf.Tensor, state: State, seed: tf.Tensor
+    bridge: Bridge, betas: tf.Tensor, state: State, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """z2 given z1, [..., T, C, n2], and the target's energy of each state, float64, [..., T, C]."""
     z1 = _fold(state.z1)
-    z2 = gibbs.bernoulli(path.logits2(z1, _of_each_chain(betas, state)), seed)
-    energies = tf.cast(path.rbm.energy(z1, z2), tf.float64)
+    z2 = gibbs.bernoulli(bridge.logits2(z1, _of_each_chain(betas, state)), seed)
+    energies = tf.cast(bridge.rbm.energy(z1, z2), tf.float64)
     return _unfold(z2, betas.shape[0]), tf.reshape(energies, state.legs.shape)
 
 
-def neighbour_weights(path: Path, betas: tf.Tensor, state: State) -> tuple[tf.Tensor, tf.Tensor]:
+def neighbour_weights(
+    bridge: Bridge, betas: tf.Tensor, state: State
+) -> tuple[tf.Tensor, tf.Tensor]:
     """log p*(z1) at the next temperature less that at the state's own, float64, [..., T - 1, C].
 
     Forward of the states 0 to T - 2 to the next colder, and backward of 1 to T - 1 to the hotter.
     """
-    colder = _log_weights(path, betas, tf.concat([betas[1:], betas[-1:]], 0), state)
-    hotter = _log_weights(path, betas, tf.concat([betas[:1], betas[:-1]], 0), state)
+    colder = _log_weights(bridge, betas, tf.concat([betas[1:], betas[-1:]], 0), state)
+    hotter = _log_weights(bridge, betas, tf.concat([betas[:1], betas[:-1]], 0), state)
     return colder[..., :-1, :], hotter[..., 1:, :]
 
 
-def _log_weights(path: Path, betas: tf.Tensor, others: tf.Tensor, state: State) -> tf.Tensor:
+def _log_weights(bridge: Bridge, betas: tf.Tensor, others: tf.Tensor, state: State) -> tf.Tensor:
     """log p*(z1) at other temperatures less that at its own, float64, [..., T, C]."""
     own, other = _of_each_chain(betas, state), _of_each_chain(others, state)
-    return tf.reshape(path.log_weight(_fold(state.z1), own, other), state.legs.shape)
+    return tf.reshape(bridge.log_weight(_fold(state.z1), own, other), state.legs.shape)
 
 
-def _log_ratio(path: Path, betas: tf.Tensor, partner: tf.Tensor, state: State) -> tf.Tensor:
+def _log_ratio(bridge: Bridge, betas: tf.Tensor, partner: tf.Tensor, state: State) -> tf.Tensor:
     """log of the ratio that decides an exchange with `partner` [T], float64, [..., T, C]."""
-    weights = _log_weights(path, betas, tf.gather(betas, partner), state)
+    weights = _log_weights(bridge, betas, tf.gather(betas, partner), state)
     return weights + tf.gather(weights, partner, axis=-2)
 
 

@@ -21,8 +21,8 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from sampler import quiet
 from sampler.command_line import files, options
+from sampler.io import quiet
 
 if TYPE_CHECKING:
     from sampler.command_line.tasks import Answer, Task
@@ -120,7 +120,7 @@ def _task(path: str, arrays: tuple, values: flags.FlagValues) -> Iterator[Task]:
 
     from sampler import checks, seeds
     from sampler.command_line.tasks import Task
-    from sampler.rbm import RBM
+    from sampler.machines.rbm import RBM
 
     rbm = RBM(*(tf.constant(array) for array in arrays))
     try:

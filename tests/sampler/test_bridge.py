@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit
 
-from sampler import ais, seeds
-from sampler import path as paths
-from sampler.rbm import RBM
+from sampler import seeds
+from sampler.annealing import ais
+from sampler.annealing import bridge as bridges
+from sampler.machines.rbm import RBM
 
 SEED = seeds.make_seed(0)
 BATCHES = [(), (2,), (2, 3)]
@@ -31,34 +32,34 @@ def log_marginal1(params):
     return np.log(np.exp(-oracles.energies(*params)).sum(1))
 
 
-@pytest.fixture(params=[paths.from_biases, paths.from_uniform], ids=["biases", "uniform"])
+@pytest.fixture(params=[bridges.from_biases, bridges.from_uniform], ids=["biases", "uniform"])
 def start(request):
     return request.param
 
 
 def test_from_biases_starts_at_the_biases_and_from_uniform_at_zero():
-    path = path_of(paths.from_biases)
+    path = path_of(bridges.from_biases)
     np.testing.assert_array_equal(path.base1, path.rbm.b1)
     np.testing.assert_array_equal(path.base2, path.rbm.b2)
-    path = path_of(paths.from_uniform)
+    path = path_of(bridges.from_uniform)
     assert not np.any(path.base1) and not np.any(path.base2)
     assert path.base1.shape == [N1] and path.base2.shape == [N2]
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=str)
 def test_from_means_starts_at_the_means(batch):
-    rbm = path_of(paths.from_uniform, batch).rbm
+    rbm = path_of(bridges.from_uniform, batch).rbm
     generator = np.random.default_rng(3)
     means = [generator.uniform(0.02, 0.98, (*batch, n)).astype(np.float32) for n in (N1, N2)]
-    path = paths.from_means(rbm, *means)
+    path = bridges.from_means(rbm, *means)
     assert all(a is b for a, b in zip(path.rbm, rbm, strict=True))
     for base, mean in zip((path.base1, path.base2), means, strict=True):
         np.testing.assert_allclose(1 / (1 + np.exp(-base)), mean, rtol=1e-5)
 
 
 def test_means_are_clipped():
-    rbm = path_of(paths.from_uniform).rbm
-    path = paths.from_means(rbm, [0, 1, 0.5, 1e-9], np.ones([N2]), clip=0.1)
+    rbm = path_of(bridges.from_uniform).rbm
+    path = bridges.from_means(rbm, [0, 1, 0.5, 1e-9], np.ones([N2]), clip=0.1)
     np.testing.assert_allclose(path.base1, np.log(9) * np.array([-1, 1, 0, -1]), atol=1e-6)
     np.testing.assert_allclose(path.base2, np.log(9), atol=1e-5)
 
@@ -75,7 +76,7 @@ def test_means_are_clipped():
 )
 def test_means_that_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        paths.from_means(path_of(paths.from_uniform).rbm, *arguments)
+        bridges.from_means(path_of(bridges.from_uniform).rbm, *arguments)
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=str)
@@ -155,7 +156,7 @@ def test_a_sweep_moves_chains_by_the_kernel():
 
     Sides of equal size, so that a seed used for both would give both the same numbers.
     """
-    path, count, first = path_of(paths.from_uniform, n2=N1), 100_000, 6
+    path, count, first = path_of(bridges.from_uniform, n2=N1), 100_000, 6
     b1, b2, w = enumerated(path, 0.7)
     law = oracles.sweep_kernel(b2, b1, w.T)[first]  # sides exchanged: the kernel of z1
     z1 = tf.tile(tf.constant(oracles.states(N1)[first][None], tf.float32), [count, 1])
@@ -170,7 +171,7 @@ def rbm_of(arrays):
 def test_mean_field_base_is_the_fixed_point_of_weak_couplings():
     generator = np.random.default_rng(0)
     arrays = oracles.parameters(generator, 4, 6, 0.5, (3,))
-    route = paths.from_mean_field(rbm_of(arrays), num_sweeps=100)
+    route = bridges.from_mean_field(rbm_of(arrays), num_sweeps=100)
     for b1, b2, w, base1, base2 in zip(*arrays, route.base1, route.base2, strict=True):
         m1, m2 = (1 / (1 + np.exp(-np.asarray(base, np.float64))) for base in (base1, base2))
         np.testing.assert_allclose(base1, b1 + w @ m2, atol=1e-5)
@@ -187,7 +188,7 @@ def free_energy(b1, b2, w, m1, m2):
 def test_any_mean_field_base_gives_an_unbiased_estimate():
     # two temperatures and a base that one update leaves far from a fixed point
     arrays = oracles.parameters(np.random.default_rng(1), 4, 5, 1.0)
-    route = paths.from_mean_field(rbm_of(arrays), num_sweeps=1)
+    route = bridges.from_mean_field(rbm_of(arrays), num_sweeps=1)
     run = ais.run(route, np.array([0.0, 1.0]), 100_000, seeds.make_seed(0))
     ratio = np.exp(run.state.log_weights.numpy() - oracles.log_z(*arrays))
     mean, stderr = oracles.mean_and_stderr(ratio)

@@ -14,8 +14,9 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from sampler import bennett, checks, ladder, seeds
-from sampler.path import Path
+from sampler import checks, seeds
+from sampler.annealing.bridge import Bridge
+from sampler.tempering import bennett, ladder
 
 CUT = 0.02
 """Swap rate under which `Info.warnings` calls a ladder cut in two."""
@@ -79,7 +80,7 @@ class Result(NamedTuple):
 
 
 def run(
-    path: Path,
+    bridge: Bridge,
     betas: np.ndarray,
     num_chains: int,
     num_sweeps: int,
@@ -92,7 +93,7 @@ def run(
     """Samples of the target from C independent ladders.
 
     Args:
-      path: from the base to the target, any batch shape [...].
+      bridge: from the base to the target, any batch shape [...].
       betas: inverse temperatures, rising from 0 to 1, [T]; see `tune_schedule`.
       num_chains: ladders C.
       num_sweeps: sweeps of each replica after the burn-in, at least `thinning`.
@@ -111,18 +112,18 @@ def run(
     if burn_in is None:
         burn_in = 0 if state else num_sweeps // 5
     _check(
-        path,
+        bridge,
         betas,
         num_chains=(num_chains, 1),
         thinning=(thinning, 1),
         num_sweeps=(num_sweeps, thinning),
         burn_in=(burn_in, 0),
     )
-    state = state or ladder.start(path, len(betas), num_chains, seeds.fold_in(seed, 0))
-    _check_state(state, path, len(betas), num_chains)
+    state = state or ladder.start(bridge, len(betas), num_chains, seeds.fold_in(seed, 0))
+    _check_state(state, bridge, len(betas), num_chains)
     at, kept = tf.constant(betas, tf.float32), []
     for sweeps in [burn_in, *[thinning] * (num_sweeps // thinning)]:
-        state, *sample = _walk(path, at, state, tf.constant(sweeps), seeds.fold_in(seed, 1))
+        state, *sample = _walk(bridge, at, state, tf.constant(sweeps), seeds.fold_in(seed, 1))
         kept.append(sample)
         progress_fn(sweeps)
     counts, z1, z2, energies, *weights = zip(*kept[1:], strict=True)
@@ -133,7 +134,7 @@ def run(
         swap_rates=accepted / offered,
         round_trips=round_trips,
         energies=sum(energies) / len(energies),
-        log_z=path.log_z_base() + log_ratio,
+        log_z=bridge.log_z_base() + log_ratio,
         log_z_stderr=stderr,
         num_sweeps=len(energies) * thinning,
     )
@@ -142,19 +143,19 @@ def run(
 
 @tf.function(jit_compile=True, autograph=False)
 def _walk(
-    path: Path, betas: tf.Tensor, state: ladder.State, num_sweeps: tf.Tensor, seed: tf.Tensor
+    bridge: Bridge, betas: tf.Tensor, state: ladder.State, num_sweeps: tf.Tensor, seed: tf.Tensor
 ) -> tuple:
     """Some sweeps, then what `run` keeps: the ladders, counts, the target's z1 and z2, mean
     energies, log-weights forward and backward."""
-    state, counts = ladder.advance(path, betas, state, num_sweeps, seeds.fold_in(seed, 0))
-    z2, energies = ladder.observe(path, betas, state, seeds.fold_in(seed, 1, state.step))
+    state, counts = ladder.advance(bridge, betas, state, num_sweeps, seeds.fold_in(seed, 0))
+    z2, energies = ladder.observe(bridge, betas, state, seeds.fold_in(seed, 1, state.step))
     target = state.z1[..., -1, :, :], z2[..., -1, :, :]
-    weights = ladder.neighbour_weights(path, betas, state)
+    weights = ladder.neighbour_weights(bridge, betas, state)
     return state, counts, *target, tf.reduce_mean(energies, -1), *weights
 
 
 def tune_schedule(
-    path: Path,
+    bridge: Bridge,
     seed: tf.Tensor,
     swap_rate: float = 0.5,
     num_chains: int = 50,
@@ -164,13 +165,13 @@ def tune_schedule(
 ) -> np.ndarray:
     """Temperatures, and how many, that give every pair nearly the same swap rate.
 
-    Where energies are normally distributed, a swap rate is erfc(d / 2) with distances d that add
-    along the path (Kofke 2002; Predescu et al. 2004). Each round measures the distances of a ladder
-    and lays out the next one at equal distances, until rates differ by at most 0.1. The ladder
-    is frozen then: measure its rates, as `run` does, in a run of its own.
+    Where energies are normally distributed, a swap rate is erfc(d / 2) with distances d that
+    add along the bridge (Kofke 2002; Predescu et al. 2004). Each round measures the distances of a
+    ladder and lays out the next one at equal distances, until rates differ by at most 0.1. The
+    ladder is frozen then: measure its rates, as `run` does, in a run of its own.
 
     Args:
-      path: from the base to the target; for a batch, one ladder that suits the worst of each pair.
+      bridge: from the base to the target; for a batch, one ladder suits the worst of each pair.
       seed: int32, shape [2].
       swap_rate: to aim at, between 0.05 and 0.95. Near 0.5 replicas travel fastest (Syed et al.
         2022).
@@ -190,7 +191,7 @@ def tune_schedule(
     betas, state = np.linspace(0, 1, _PILOT, dtype=np.float32), None
     for number in range(max_rounds):
         _, _, state, info = run(
-            path,
+            bridge,
             betas,
             num_chains,
             num_sweeps,
@@ -211,7 +212,7 @@ def tune_schedule(
 
 
 def _space_out(betas: np.ndarray, rates: np.ndarray, swap_rate: float) -> np.ndarray:
-    """Temperatures at equal distances along the path, near those of `swap_rate`."""
+    """Temperatures at equal distances along the bridge, near those of `swap_rate`."""
     # rates outside this range are as good as 0 or 1, and would make distances infinite or 0
     distances = special.erfcinv(np.clip(rates, 1e-3, 1 - 1e-6))
     along = np.concatenate([[0], np.cumsum(distances)])
@@ -221,15 +222,15 @@ def _space_out(betas: np.ndarray, rates: np.ndarray, swap_rate: float) -> np.nda
     return betas.astype(np.float32)
 
 
-def _check(path: Path, betas: np.ndarray, **counts: tuple[int, int]) -> None:
+def _check(bridge: Bridge, betas: np.ndarray, **counts: tuple[int, int]) -> None:
     """Raises ValueError for parameters, temperatures or counts (a value and its least) at fault."""
-    checks.check_rbm(path.rbm, "path.rbm")
+    checks.check_rbm(bridge.rbm, "bridge.rbm")
     checks.check_betas(betas)
     for name, (value, least) in counts.items():
         checks.check_count(value, name, least)
 
 
-def _check_state(state: ladder.State, path: Path, count: int, num_chains: int) -> None:
-    expected = (*path.rbm.b1.shape[:-1], count, num_chains, path.rbm.b1.shape[-1])
+def _check_state(state: ladder.State, bridge: Bridge, count: int, num_chains: int) -> None:
+    expected = (*bridge.rbm.b1.shape[:-1], count, num_chains, bridge.rbm.b1.shape[-1])
     if tuple(state.z1.shape) != expected:
         raise ValueError(f"state: found z1 {tuple(state.z1.shape)}; accepted: {expected}")

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from sampler import checks, resampling, seeds
-from sampler.path import Path
+from sampler import checks, seeds
+from sampler.annealing.bridge import Bridge
+from sampler.weights import resampling
 
 _BISECTIONS = 20
 
@@ -63,7 +64,7 @@ CRITERIA: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {"ess": _ess_fraction, "
 
 
 def adaptive(
-    path: Path,
+    bridge: Bridge,
     target: float = 0.9,
     criterion: str = "ess",
     num_chains: int = 1000,
@@ -78,7 +79,7 @@ def adaptive(
     worst RBM of the batch falls to `target`. Weights have the second side summed out, as in AIS.
 
     Args:
-      path: from the base to the target, any batch shape.
+      bridge: from the base to the target, any batch shape.
       target: of the criterion at each step, in (0, 1); near 1 makes many small steps.
       criterion: "ess", the effective fraction of the population after the step (the conditional
         ESS of Zhou, Johansen and Aston 2016), or "overlap", that of the histograms.
@@ -91,7 +92,7 @@ def adaptive(
     Raises:
       ValueError: an argument is out of range, or `max_temperatures` do not suffice.
     """
-    checks.check_rbm(path.rbm)
+    checks.check_rbm(bridge.rbm)
     checks.check_count(num_chains, "num_chains", 2)
     checks.check_count(num_sweeps, "num_sweeps")
     if not 0 < target < 1:
@@ -99,7 +100,7 @@ def adaptive(
     if criterion not in CRITERIA:
         raise ValueError(f"criterion: found {criterion!r}; accepted: {', '.join(CRITERIA)}")
     seed = seeds.make_seed(0) if seed is None else seed
-    z1 = path.sample_base(num_chains, seeds.fold_in(seed, 0))
+    z1 = bridge.sample_base(num_chains, seeds.fold_in(seed, 0))
     betas = [np.float32(0)]
     while betas[-1] < 1:
         if len(betas) == max_temperatures:
@@ -109,7 +110,7 @@ def adaptive(
             )
         step_seed = seeds.fold_in(seed, len(betas))
         now, goal = tf.constant(betas[-1]), tf.constant(target, tf.float64)
-        z1, beta = _pilot_step(path, z1, now, goal, criterion, num_sweeps, step_seed)
+        z1, beta = _pilot_step(bridge, z1, now, goal, criterion, num_sweeps, step_seed)
         betas.append(beta.numpy())
         progress_fn(float(betas[-1] - betas[-2]))
     return np.array(betas, np.float32)
@@ -117,7 +118,7 @@ def adaptive(
 
 @tf.function(autograph=False)
 def _pilot_step(
-    path: Path,
+    bridge: Bridge,
     z1: tf.Tensor,
     beta: tf.Tensor,
     target: tf.Tensor,
@@ -128,7 +129,7 @@ def _pilot_step(
     """One step of the pilot run: the next beta, and the population there."""
 
     def worst(new_beta: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_min(CRITERIA[criterion](path.log_weight(z1, beta, new_beta)))
+        return tf.reduce_min(CRITERIA[criterion](bridge.log_weight(z1, beta, new_beta)))
 
     def halve(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         middle = (low + high) / 2
@@ -141,8 +142,8 @@ def _pilot_step(
     )
     # the upper end of the last interval: always a step forward, by 2^-20 of the rest at least
     new_beta = tf.where(worst(one) >= target, one, high)
-    parents = resampling.systematic(path.log_weight(z1, beta, new_beta), seeds.fold_in(seed, 0))
+    parents = resampling.systematic(bridge.log_weight(z1, beta, new_beta), seeds.fold_in(seed, 0))
     z1 = tf.gather(z1, parents, axis=-2, batch_dims=parents.shape.rank - 1)
     for i in range(num_sweeps):
-        z1 = path.sweep(z1, new_beta, seeds.fold_in(seed, 1, i))
+        z1 = bridge.sweep(z1, new_beta, seeds.fold_in(seed, 1, i))
     return z1, new_beta

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sampler.ising import AnyIsingRBM
-from sampler.rbm import AnyRBM, product
+from sampler.machines.ising import AnyIsingRBM
+from sampler.machines.rbm import AnyRBM, product
 
 
 class _Parameters(NamedTuple):

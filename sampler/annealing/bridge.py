@@ -1,4 +1,4 @@
-"""The path of RBMs that annealing follows, from independent units to the target."""
+"""The bridge of RBMs that annealing follows, from independent units to the target."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from sampler import checks, gibbs, mean_field, seeds
-from sampler.rbm import AnyRBM
+from sampler.machines.rbm import AnyRBM
 
 _LARGE = 20.0
 
 
-class Path(NamedTuple):
+class Bridge(NamedTuple):
     """RBMs with biases base + beta (b - base) and couplings beta W, for beta in [0, 1].
 
     At beta = 0 the units are independent, so that exact samples and log Z are at hand; at beta = 1
@@ -60,9 +60,9 @@ class Path(NamedTuple):
         change = _softplus_change(self.logits2(z1, beta), step[..., None] * slope)
         return tf.cast(step * bias + tf.reduce_sum(change, -1), tf.float64)
 
-    def transposed(self) -> Path:
-        """The path with the sides exchanged: weights along it have the first side summed out."""
-        return Path(self.rbm.transposed(), self.base2, self.base1)
+    def transposed(self) -> Bridge:
+        """The bridge with the sides exchanged: weights along it have the first side summed out."""
+        return Bridge(self.rbm.transposed(), self.base2, self.base1)
 
     def sweep(self, z1: tf.Tensor, beta: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """A Gibbs sweep z2 ~ p(z2 | z1), z1 ~ p(z1 | z2): reversible with respect to p(z1)."""
@@ -93,25 +93,25 @@ def _softplus_change(x: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.reduce_max(abs(change)) > _LARGE, subtracted, small)
 
 
-def from_biases(rbm: AnyRBM) -> Path:
-    """The path from the RBM's own biases: only the couplings are annealed.
+def from_biases(rbm: AnyRBM) -> Bridge:
+    """The bridge from the RBM's own biases: only the couplings are annealed.
 
     Short work where the biases decide, as for posteriors. Where strong biases balance strong
     couplings (a ferromagnet of two modes), the base sits in one mode and the other is never seen,
     without a trace in the weights: take `from_uniform`, or see `ais.log_z_bracket`.
     """
     rbm = rbm.cast()
-    return Path(rbm, rbm.b1, rbm.b2)
+    return Bridge(rbm, rbm.b1, rbm.b2)
 
 
-def from_uniform(rbm: AnyRBM) -> Path:
-    """The path from the uniform distribution over all states."""
+def from_uniform(rbm: AnyRBM) -> Bridge:
+    """The bridge from the uniform distribution over all states."""
     rbm = rbm.cast()
-    return Path(rbm, tf.zeros_like(rbm.b1), tf.zeros_like(rbm.b2))
+    return Bridge(rbm, tf.zeros_like(rbm.b1), tf.zeros_like(rbm.b2))
 
 
-def from_means(rbm: AnyRBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.01) -> Path:
-    """The path from independent units with the given means (of samples of the RBM, or of data).
+def from_means(rbm: AnyRBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.01) -> Bridge:
+    """The bridge from independent units with the given means (of samples of the RBM, or of data).
 
     Salakhutdinov and Murray (2008) fit the base to the data's means. Means are clipped to
     [clip, 1 - clip], so that a unit that was never seen on or off can still change.
@@ -135,11 +135,11 @@ def from_means(rbm: AnyRBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.
         mean = tf.clip_by_value(mean, clip, 1 - clip)
         return tf.math.log(mean) - tf.math.log1p(-mean)
 
-    return Path(rbm, logit(mean1), logit(mean2))
+    return Bridge(rbm, logit(mean1), logit(mean2))
 
 
-def from_mean_field(rbm: AnyRBM, num_sweeps: int = 5) -> Path:
-    """The path from the independent units that mean field fits to the RBM.
+def from_mean_field(rbm: AnyRBM, num_sweeps: int = 5) -> Bridge:
+    """The bridge from the independent units that mean field fits to the RBM.
 
     Where one mode holds nearly all, as in posteriors, a few temperatures do. A distribution of
     several modes is annealed from one of them: `from_uniform` is the safer base then.
@@ -154,4 +154,4 @@ def from_mean_field(rbm: AnyRBM, num_sweeps: int = 5) -> Path:
     for _ in range(num_sweeps - 1):
         mean1, _ = mean_field.update(rbm, mean1)
     logits2 = rbm.logits2(mean1)
-    return Path(rbm, rbm.logits1(tf.sigmoid(logits2))[..., 0, :], logits2[..., 0, :])
+    return Bridge(rbm, rbm.logits1(tf.sigmoid(logits2))[..., 0, :], logits2[..., 0, :])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from sampler import gibbs
-from sampler.population import Info, Population
-from sampler.rbm import AnyRBM
+from sampler.machines.rbm import AnyRBM
+from sampler.populations.population import Info, Population
 
 
 def update(

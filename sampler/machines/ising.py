@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sampler.rbm import RBM, AnyRBM
+from sampler.machines.rbm import RBM, AnyRBM
 
 
 class AnyIsingRBM(tuple):

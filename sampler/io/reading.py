@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sampler.errors import FileError, reason
+from sampler.io.errors import FileError, reason
 
 EXPANSION = 200
 """Bytes of contents for each byte of a file: MNIST's bits as float64 compress 60 to 1."""

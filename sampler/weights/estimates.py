@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import resampling
+from sampler.weights import resampling
 
 LEAST_ESS = 30.0
 """Effective sample size below which `Estimate.warnings` speaks.

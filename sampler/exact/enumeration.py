@@ -16,7 +16,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from sampler import checks, gibbs, seeds
-from sampler.rbm import AnyRBM
+from sampler.machines.rbm import AnyRBM
 
 MAX_UNITS = 20
 """Most units of the smaller side."""

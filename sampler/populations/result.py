@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sampler.population import Population
+from sampler.populations.population import Population
 
 CHAINS_PER_RHO = 100
 """Chains for each unit of rho_t from which a population is trusted (Wang et al. 2015)."""
@@ -25,7 +25,7 @@ class Trace(NamedTuple):
       betas: float64, [T].
       log_z: of each run, float64, [T, ..., R].
       mean_energy: weighted mean over each run of the energy conjugate to beta, E_target - E_base
-        (the path interpolates biases and couplings linearly), so that d log Z / d beta is its
+        (the bridge interpolates biases and couplings linearly), so that d log Z / d beta is its
         negative; float64, [T, ..., R].
       energy_variance: of the same, about each run's mean, [T, ..., R].
       ess: effective size as a fraction of C, before resampling, [T, ..., R].

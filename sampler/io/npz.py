@@ -13,8 +13,8 @@ from typing import IO
 
 import numpy as np
 
-from sampler import reading
-from sampler.errors import FileError
+from sampler.io import reading
+from sampler.io.errors import FileError
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 

@@ -1,10 +1,10 @@
 """Annealed importance sampling (Neal 2001; for RBMs Salakhutdinov and Murray 2008).
 
-One side is summed out in the weights (the second; the first along `path.transposed()`),
+One side is summed out in the weights (the second; the first along `bridge.transposed()`),
 log-weights accumulate in float64, and both directions run through the same code: forward from the
 base estimates log Z from below on average, backward from samples of the target from above.
 
-  run = ais.run(path.from_uniform(rbm), seed=seeds.make_seed(1))
+  run = ais.run(bridge.from_uniform(rbm), seed=seeds.make_seed(1))
   run.estimate.log_z, run.estimate.stderr, run.estimate.warnings()
 """
 
@@ -16,11 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import checks, gibbs, resampling, schedules, seeds
-from sampler import path as paths
-from sampler.annealing import Run, State, Trace, along, anneal, start
-from sampler.estimates import Estimate, estimate
-from sampler.path import Path
+from sampler import checks, gibbs, seeds
+from sampler.annealing import bridge as bridges
+from sampler.annealing import schedules
+from sampler.annealing.bridge import Bridge
+from sampler.annealing.chains import Run, State, Trace, along, anneal, start
+from sampler.weights import resampling
+from sampler.weights.estimates import Estimate, estimate
 
 __all__ = [
     "Bracket",
@@ -78,7 +80,7 @@ class Bracket(NamedTuple):
 
 
 def run(
-    path: Path,
+    bridge: Bridge,
     betas: np.ndarray | None = None,
     num_chains: int = NUM_CHAINS,
     seed: tf.Tensor | None = None,
@@ -89,7 +91,7 @@ def run(
     E[exp(log_z)] = Z for any schedule and number of chains, if the schedule is fixed in advance.
 
     Args:
-      path: from the base to the target, any batch shape.
+      bridge: from the base to the target, any batch shape.
       betas: inverse temperatures from 0 to 1, [T]; by default 1001, equidistant.
       num_chains: chains C of each RBM.
       seed: int32, shape [2]; by default that of 0.
@@ -98,13 +100,13 @@ def run(
     Raises:
       ValueError: malformed parameters, unsorted temperatures, no chains.
     """
-    betas, seed = _checked(path, betas, num_chains, seed)
-    state = start(path, num_chains, seeds.fold_in(seed, 0))
-    return along(path, state, betas, seeds.fold_in(seed, 1), progress_fn)
+    betas, seed = _checked(bridge, betas, num_chains, seed)
+    state = start(bridge, num_chains, seeds.fold_in(seed, 0))
+    return along(bridge, state, betas, seeds.fold_in(seed, 1), progress_fn)
 
 
 def reverse(
-    path: Path,
+    bridge: Bridge,
     z1: tf.Tensor,
     betas: np.ndarray | None = None,
     seed: tf.Tensor | None = None,
@@ -113,7 +115,7 @@ def reverse(
     """AIS from samples of the target back to the base: E[exp(-log_z)] = 1/Z, log Z from above.
 
     Args:
-      path: from the base to the target.
+      bridge: from the base to the target.
       z1: independent samples of the target's first side, [..., C, n1]; an upper bound, and a
         standard error, are had as far as they are such samples.
       betas: inverse temperatures from 0 to 1 (rising, as for `run`), [T].
@@ -123,19 +125,19 @@ def reverse(
       ValueError: as `run`, or `z1` does not fit.
     """
     z1 = tf.cast(z1, tf.float32)
-    checks.check_rbm(path.rbm)
-    accepted = (*path.base1.shape[:-1], "C", path.base1.shape[-1])
-    if z1.shape.rank != len(accepted) or z1.shape[:-2] + z1.shape[-1:] != path.base1.shape:
+    checks.check_rbm(bridge.rbm)
+    accepted = (*bridge.base1.shape[:-1], "C", bridge.base1.shape[-1])
+    if z1.shape.rank != len(accepted) or z1.shape[:-2] + z1.shape[-1:] != bridge.base1.shape:
         raise ValueError(f"z1: found {tuple(z1.shape)}; accepted: {accepted}")
-    betas, seed = _checked(path, betas, z1.shape[-2], seed)
+    betas, seed = _checked(bridge, betas, z1.shape[-2], seed)
     state = State(z1, tf.zeros(z1.shape[:-1], tf.float64))
-    result = along(path, state, betas[::-1], seed, progress_fn)
-    log_z = path.log_z_base() - result.estimate.log_z
+    result = along(bridge, state, betas[::-1], seed, progress_fn)
+    log_z = bridge.log_z_base() - result.estimate.log_z
     return result._replace(estimate=result.estimate._replace(log_z=log_z))
 
 
 def sample(
-    path: Path, state: State, seed: tf.Tensor, num_sweeps: int = 0
+    bridge: Bridge, state: State, seed: tf.Tensor, num_sweeps: int = 0
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Equally weighted samples of the target, z1 [..., C, n1] and z2 [..., C, n2].
 
@@ -145,14 +147,14 @@ def sample(
     checks.check_count(num_sweeps, "num_sweeps", 0)
     parents = resampling.systematic(state.log_weights, seeds.fold_in(seed, 0))
     z1 = tf.gather(state.z1, parents, axis=-2, batch_dims=parents.shape.rank - 1)
-    z2 = gibbs.bernoulli(path.rbm.logits2(z1), seeds.fold_in(seed, 1))
+    z2 = gibbs.bernoulli(bridge.rbm.logits2(z1), seeds.fold_in(seed, 1))
     if num_sweeps == 0:
         return z1, z2
-    return _sweeps_compiled(path.rbm, z2, num_sweeps, seeds.fold_in(seed, 2))
+    return _sweeps_compiled(bridge.rbm, z2, num_sweeps, seeds.fold_in(seed, 2))
 
 
 def log_z_bracket(
-    path: Path,
+    bridge: Bridge,
     betas: np.ndarray | None = None,
     num_chains: int = NUM_CHAINS,
     seed: tf.Tensor | None = None,
@@ -170,7 +172,7 @@ def log_z_bracket(
     as far as they are samples of the target: a mode that none saw is missing on both sides.
 
     Args:
-      path: from the base to the target.
+      bridge: from the base to the target.
       betas: inverse temperatures from 0 to 1, [T]; by default 1001, equidistant.
       num_chains: chains C of each run.
       seed: int32, shape [2]; by default that of 0.
@@ -190,14 +192,16 @@ def log_z_bracket(
         raise ValueError(f"tolerance: found {tolerance!r}; accepted: a positive number")
     seed = seeds.make_seed(0) if seed is None else seed
     there, samples, back = (seeds.fold_in(seed, i) for i in range(3))
-    forward = run(path, betas, num_chains, there, progress_fn)
+    forward = run(bridge, betas, num_chains, there, progress_fn)
     if target_z1 is None:
         state = forward.state
-        if np.any(path.base1) or np.any(path.base2):
+        if np.any(bridge.base1) or np.any(bridge.base2):
             scouts = seeds.fold_in(there, -1)
-            state = run(paths.from_uniform(path.rbm), betas, num_chains, scouts, progress_fn).state
-        target_z1 = sample(path, state, samples, num_sweeps)[0]
-    backward = reverse(path, target_z1, betas, back, progress_fn)
+            state = run(
+                bridges.from_uniform(bridge.rbm), betas, num_chains, scouts, progress_fn
+            ).state
+        target_z1 = sample(bridge, state, samples, num_sweeps)[0]
+    backward = reverse(bridge, target_z1, betas, back, progress_fn)
     return _bracket(forward.estimate, backward.estimate, tolerance)
 
 
@@ -211,7 +215,7 @@ def _bracket(forward: Estimate, backward: Estimate, tolerance: float) -> Bracket
 
 
 def log_z_within(
-    path: Path,
+    bridge: Bridge,
     tolerance: float = 0.1,
     betas: np.ndarray | None = None,
     num_chains: int = NUM_CHAINS,
@@ -226,7 +230,7 @@ def log_z_within(
     small errors a little; three standard errors on each side leave room for that.
 
     Args:
-      path, tolerance, num_chains, seed, num_sweeps: as for `log_z_bracket`.
+      bridge, tolerance, num_chains, seed, num_sweeps: as for `log_z_bracket`.
       betas: of the first attempt, [T]; by default 251, equidistant.
       max_temperatures: no attempt has more; the last may leave `Bracket.tight` false.
       progress_fn: called with the number of temperatures just done; the sum isn't known before.
@@ -244,7 +248,7 @@ def log_z_within(
     while True:
         attempt = seeds.fold_in(seed, len(betas))
         bracket = log_z_bracket(
-            path, betas, num_chains, attempt, num_sweeps, tolerance, progress_fn
+            bridge, betas, num_chains, attempt, num_sweeps, tolerance, progress_fn
         )
         if np.all(bracket.tight) or 2 * len(betas) - 1 > max_temperatures:
             return bracket, betas
@@ -252,9 +256,9 @@ def log_z_within(
 
 
 def _checked(
-    path: Path, betas: np.ndarray | None, num_chains: int, seed: tf.Tensor | None
+    bridge: Bridge, betas: np.ndarray | None, num_chains: int, seed: tf.Tensor | None
 ) -> tuple[np.ndarray, tf.Tensor]:
-    checks.check_rbm(path.rbm)
+    checks.check_rbm(bridge.rbm)
     checks.check_count(num_chains, "num_chains")
     betas = schedules.linear(NUM_TEMPERATURES) if betas is None else betas
     checks.check_betas(betas)

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sampler import gibbs, resampling, seeds
-from sampler.path import from_biases
-from sampler.rbm import AnyRBM
-from sampler.resampling import Scheme
+from sampler import gibbs, seeds
+from sampler.annealing.bridge import from_biases
+from sampler.machines.rbm import AnyRBM
+from sampler.weights import resampling
+from sampler.weights.resampling import Scheme
 
 
 class Population(NamedTuple):
@@ -75,10 +76,10 @@ class Resampling(NamedTuple):
 
 def start(rbm: AnyRBM, num_chains: int, seed: tf.Tensor) -> Population:
     """Exact samples of the RBM's biases without its couplings, and the log Z of that."""
-    path = from_biases(rbm)
-    z1 = path.sample_base(num_chains, seeds.fold_in(seed, 1))
+    bridge = from_biases(rbm)
+    z1 = bridge.sample_base(num_chains, seeds.fold_in(seed, 1))
     z2 = gibbs.initial(rbm, num_chains, seeds.fold_in(seed, 2))
-    return Population(z1, z2, tf.zeros(tf.shape(z1)[:-1], tf.float64), path.log_z_base())
+    return Population(z1, z2, tf.zeros(tf.shape(z1)[:-1], tf.float64), bridge.log_z_base())
 
 
 def update(

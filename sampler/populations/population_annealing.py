@@ -16,20 +16,23 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import annealing, checks, gibbs, population_result, schedules, seeds
-from sampler.path import Path
-from sampler.population import Info as Info
-from sampler.population import Population as Population
-from sampler.population import mean_square_family, num_distinct, resample
-from sampler.population import start as start
-from sampler.population import update as update
-from sampler.population_result import Result as Result
-from sampler.population_result import Trace as Trace
-from sampler.resampling import SCHEMES, Scheme, log_mean_exp, systematic
+from sampler import checks, gibbs, seeds
+from sampler.annealing import chains as annealing
+from sampler.annealing import schedules
+from sampler.annealing.bridge import Bridge
+from sampler.populations import result as population_result
+from sampler.populations.population import Info as Info
+from sampler.populations.population import Population as Population
+from sampler.populations.population import mean_square_family, num_distinct, resample
+from sampler.populations.population import start as start
+from sampler.populations.population import update as update
+from sampler.populations.result import Result as Result
+from sampler.populations.result import Trace as Trace
+from sampler.weights.resampling import SCHEMES, Scheme, log_mean_exp, systematic
 
 
 class State(NamedTuple):
-    """R independent populations of each RBM on their way along a path.
+    """R independent populations of each RBM on their way along a bridge.
 
     Attributes:
       z1: states of the first side, [..., R, C, n1].
@@ -58,18 +61,18 @@ class Row(NamedTuple):
     log_weights: tf.Tensor
 
 
-def begin(path: Path, num_runs: int, num_chains: int, seed: tf.Tensor) -> State:
+def begin(bridge: Bridge, num_runs: int, num_chains: int, seed: tf.Tensor) -> State:
     """Exact samples of the base: R populations of C equal weights."""
-    z1 = path.sample_base(num_runs * num_chains, seed)
+    z1 = bridge.sample_base(num_runs * num_chains, seed)
     batch, n1 = z1.shape[:-2], z1.shape[-1]
     shape = [*batch, num_runs, num_chains]
     families = tf.broadcast_to(tf.range(num_chains), shape)
-    log_z = path.log_z_base()[..., None] + tf.zeros([num_runs], tf.float64)
+    log_z = bridge.log_z_base()[..., None] + tf.zeros([num_runs], tf.float64)
     return State(tf.reshape(z1, [*shape, n1]), families, tf.zeros(shape, tf.float64), log_z)
 
 
 def step(
-    path: Path,
+    bridge: Bridge,
     state: State,
     betas: tf.Tensor,
     seed: tf.Tensor,
@@ -79,27 +82,27 @@ def step(
 ) -> tuple[State, Row]:
     """From betas[0] to betas[1]: reweight, resample where needed, sweep, measure."""
     beta, new_beta = betas[0], betas[1]
-    change = path.log_weight(_merged(state.z1), beta, new_beta)
+    change = bridge.log_weight(_merged(state.z1), beta, new_beta)
     log_weights = state.log_weights + tf.reshape(change, tf.shape(state.log_weights))
     kept = resample(state[:2], log_weights, seeds.fold_in(seed, 0), threshold, scheme)
 
     def sweep(i: tf.Tensor, z1: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return i + 1, path.sweep(z1, new_beta, seeds.fold_in(seed, 1, i))
+        return i + 1, bridge.sweep(z1, new_beta, seeds.fold_in(seed, 1, i))
 
     z1 = _merged(kept.states[0])
     z1 = tf.while_loop(lambda i, _: i < num_sweeps, sweep, (0, z1))[1]
     z1 = tf.reshape(z1, tf.shape(state.z1))
     state = State(z1, kept.states[1], kept.log_weights, state.log_z + kept.log_mean)
-    row = measure(path, state, new_beta, seeds.fold_in(seed, 2))
+    row = measure(bridge, state, new_beta, seeds.fold_in(seed, 2))
     return state, row._replace(ess=kept.ess, resampled=tf.cast(kept.resampled, tf.int32))
 
 
-def measure(path: Path, state: State, beta: tf.Tensor, seed: tf.Tensor) -> Row:
+def measure(bridge: Bridge, state: State, beta: tf.Tensor, seed: tf.Tensor) -> Row:
     """The trace's line of populations at `beta`, as if after no resampling."""
     z1 = _merged(state.z1)
-    z2 = gibbs.bernoulli(path.logits2(z1, beta), seed)
-    bias1, bias2 = path.rbm.b1 - path.base1, path.rbm.b2 - path.base2
-    field2 = bias2[..., None, :] + path.rbm.coupling2(z1)
+    z2 = gibbs.bernoulli(bridge.logits2(z1, beta), seed)
+    bias1, bias2 = bridge.rbm.b1 - bridge.base1, bridge.rbm.b2 - bridge.base2
+    field2 = bias2[..., None, :] + bridge.rbm.coupling2(z1)
     # E_target - E_base, which beta multiplies
     energies = -tf.reduce_sum(bias1[..., None, :] * z1, -1) - tf.reduce_sum(field2 * z2, -1)
     energies = tf.reshape(energies, tf.shape(state.log_weights))
@@ -119,7 +122,7 @@ def measure(path: Path, state: State, beta: tf.Tensor, seed: tf.Tensor) -> Row:
 
 
 def anneal(
-    path: Path,
+    bridge: Bridge,
     betas: np.ndarray,
     num_chains: int,
     seed: tf.Tensor,
@@ -128,18 +131,18 @@ def anneal(
 ) -> Population:
     """One run along `betas` (from 0 to 1, [T]) inside a graph; C weighted samples of the target."""
     at = tf.constant(betas, tf.float32)
-    state = begin(path, 1, num_chains, seeds.fold_in(seed, 0))
+    state = begin(bridge, 1, num_chains, seeds.fold_in(seed, 0))
 
     def body(i: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         pair = tf.stack([at[i - 1], at[i]])
-        return i + 1, step(path, state, pair, seeds.fold_in(seed, i), num_sweeps, threshold)[0]
+        return i + 1, step(bridge, state, pair, seeds.fold_in(seed, i), num_sweeps, threshold)[0]
 
     _, state = tf.while_loop(lambda i, _: i < len(betas), body, (tf.constant(1), state))
-    return _pooled(path, state, seeds.fold_in(seed, len(betas)))
+    return _pooled(bridge, state, seeds.fold_in(seed, len(betas)))
 
 
 def run(
-    path: Path,
+    bridge: Bridge,
     betas: np.ndarray | None = None,
     num_chains: int = 1000,
     num_runs: int = 20,
@@ -153,7 +156,7 @@ def run(
     """Population annealing of one RBM or a batch [...] from scratch.
 
     Args:
-      path: from the base to the target.
+      bridge: from the base to the target.
       betas: inverse temperatures from exactly 0 to exactly 1, [T]; default: `schedules.adaptive`
         from a pilot population of `num_chains`, with its defaults otherwise.
       num_chains: chains C of each run; `Result.warnings` tells when they are too few.
@@ -171,24 +174,24 @@ def run(
         from 0 to 1, counts below their least, an unknown scheme.
     """
     seed = seeds.make_seed(0) if seed is None else seed
-    _check(path, num_chains, num_runs, num_sweeps, resampling)
+    _check(bridge, num_chains, num_runs, num_sweeps, resampling)
     if betas is None:
         pilot_seed = seeds.fold_in(seed, -2)
-        betas = schedules.adaptive(path, num_chains=num_chains, seed=pilot_seed)
+        betas = schedules.adaptive(bridge, num_chains=num_chains, seed=pilot_seed)
     checks.check_betas(betas)
     betas = np.asarray(betas, np.float32)
-    state, row = _begin(path, num_runs, num_chains, seed)
+    state, row = _begin(bridge, num_runs, num_chains, seed)
     rows = [_on_host(row, keep_energies)]
     for i in range(1, len(betas)):
         pair, scheme = tf.constant(betas[i - 1 : i + 1]), SCHEMES[resampling]
-        state, row = _step(path, state, pair, seed, tf.constant(i), num_sweeps, threshold, scheme)
+        state, row = _step(bridge, state, pair, seed, tf.constant(i), num_sweeps, threshold, scheme)
         rows.append(_on_host(row, keep_energies))
         progress_fn(1)
     fields = [np.stack(field) for field in zip(*rows, strict=True)]
     trace = Trace(betas.astype(np.float64), *(fields if keep_energies else [*fields, None, None]))
     log_z, stderr = population_result.log_mean(trace.log_z[-1])
-    stderr = np.hypot(stderr, annealing.rounding(path, _merged(state.z1), log_z))
-    return Result(log_z, stderr, trace.log_z[-1], _pooled(path, state, seed), trace)
+    stderr = np.hypot(stderr, annealing.rounding(bridge, _merged(state.z1), log_z))
+    return Result(log_z, stderr, trace.log_z[-1], _pooled(bridge, state, seed), trace)
 
 
 def _merged(x: tf.Tensor) -> tf.Tensor:
@@ -196,31 +199,35 @@ def _merged(x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(x, [*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]])
 
 
-def _pooled(path: Path, state: State, seed: tf.Tensor) -> Population:
+def _pooled(bridge: Bridge, state: State, seed: tf.Tensor) -> Population:
     """All runs as one population of the target, each with weight proportional to its Z."""
     z1 = _merged(state.z1)
-    z2 = gibbs.bernoulli(path.logits2(z1, tf.constant(1.0)), seeds.fold_in(seed, -1))
+    z2 = gibbs.bernoulli(bridge.logits2(z1, tf.constant(1.0)), seeds.fold_in(seed, -1))
     log_weights = tf.reshape(state.log_weights + state.log_z[..., None], z1.shape[:-1])
     return Population(z1, z2, log_weights, tf.zeros(z1.shape[:-2], tf.float64))
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _begin(path: Path, num_runs: int, num_chains: int, seed: tf.Tensor) -> tuple[State, Row]:
-    state = begin(path, num_runs, num_chains, seeds.fold_in(seed, 0, 0))
-    return state, measure(path, state, tf.constant(0.0), seeds.fold_in(seed, 0, 1))
+def _begin(bridge: Bridge, num_runs: int, num_chains: int, seed: tf.Tensor) -> tuple[State, Row]:
+    state = begin(bridge, num_runs, num_chains, seeds.fold_in(seed, 0, 0))
+    return state, measure(bridge, state, tf.constant(0.0), seeds.fold_in(seed, 0, 1))
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _step(path: Path, state: State, betas: tf.Tensor, seed: tf.Tensor, i: tf.Tensor, *how) -> tuple:
-    return step(path, state, betas, seeds.fold_in(seed, i), *how)
+def _step(
+    bridge: Bridge, state: State, betas: tf.Tensor, seed: tf.Tensor, i: tf.Tensor, *how
+) -> tuple:
+    return step(bridge, state, betas, seeds.fold_in(seed, i), *how)
 
 
 def _on_host(row: Row, keep_energies: bool) -> list[np.ndarray]:
     return [t.numpy() for t in (row if keep_energies else row[:-2])]
 
 
-def _check(path: Path, num_chains: int, num_runs: int, num_sweeps: int, resampling: str) -> None:
-    checks.check_rbm(path.rbm, "path.rbm")
+def _check(
+    bridge: Bridge, num_chains: int, num_runs: int, num_sweeps: int, resampling: str
+) -> None:
+    checks.check_rbm(bridge.rbm, "bridge.rbm")
     checks.check_count(num_chains, "num_chains", 2)
     checks.check_count(num_runs, "num_runs", 2)
     checks.check_count(num_sweeps, "num_sweeps")

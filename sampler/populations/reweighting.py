@@ -1,6 +1,6 @@
 """Multi-histogram reweighting of population annealing's energies to any inverse temperature.
 
-The path interpolates biases and couplings linearly, so that p_beta(z) is proportional to
+The bridge interpolates biases and couplings linearly, so that p_beta(z) is proportional to
 p_0(z) exp(-beta U(z)) with the conjugate energy U = E_target - E_base: all that a temperature needs
 to know of a state is U. Histograms of U at all temperatures of the schedule are joined with the
 weights of Ferrenberg and Swendsen (1989), the free energies in them being those that population
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sampler.population_result import Result
+from sampler.populations.result import Result
 
 BIN_WIDTH = 0.02
 """Least width of a bin of U, nats; each bin stands at the mean of what fell into it."""

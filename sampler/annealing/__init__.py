@@ -1,0 +1,1 @@
+"""Bridges from a base to a machine, and annealed importance sampling along them."""

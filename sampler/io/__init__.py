@@ -1,0 +1,1 @@
+"""Files, the wording of errors, a quiet start."""

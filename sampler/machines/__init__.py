@@ -1,0 +1,1 @@
+"""Boltzmann machines as values: blocks of units, their fields and couplings."""

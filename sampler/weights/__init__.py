@@ -1,0 +1,1 @@
+"""Weighted samples: effective size, resampling, estimates of log Z."""
