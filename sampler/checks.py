@@ -6,35 +6,58 @@ Values are checked where tensors are eager; inside a `tf.function` only the stat
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from sampler.machines.rbm import AnyRBM
+from sampler.machines.machine import AnyMachine
 
 
-def check_rbm(rbm: AnyRBM, name: str = "rbm") -> None:
-    """Raises ValueError unless the parameters are finite and their shapes fit one another.
+def check_machine(machine: AnyMachine, name: str = "machine") -> None:
+    """Raises ValueError unless the parameters are finite, fit one another and can be normalised.
 
     Args:
-      rbm: fields of the shapes that `rbm.AXES` names: of an `RBM` b1 [..., n1], b2 [..., n2],
-        w [..., n1, n2].
+      machine: an `RBM` of shapes as its `AXES` name them (b1 [..., n1], b2 [..., n2], w [..., n1,
+        n2]), or another machine, whose constructor has compared most shapes already.
       name: of the argument, for the message.
     """
-    values = dict(zip(rbm.AXES, rbm, strict=True))
-    shapes = {field: tf.TensorShape(value.shape) for field, value in values.items()}
-    if not _fit(shapes, rbm.AXES):
-        found = ", ".join(f"{field} {tuple(shape)}" for field, shape in shapes.items())
-        named = (f"{field} [..., {', '.join(axes)}]" for field, axes in rbm.AXES.items())
-        raise ValueError(f"{name}: found {found}; accepted: {', '.join(named)}, no axis empty")
+    if machine.AXES:
+        values = dict(zip(machine.AXES, machine, strict=True))  # type: ignore[call-overload]
+        _check_axes(values, machine.AXES, name)
+    else:
+        values = {str(i): value for i, value in enumerate(tf.nest.flatten(machine))}
     for field, value in values.items():
         if not tf.is_tensor(value) or hasattr(value, "numpy"):
             bad = np.size(value) - np.isfinite(np.asarray(value)).sum()
             if bad:
                 raise ValueError(
-                    f"{name}: {field} {tuple(shapes[field])} has {bad} values that are "
+                    f"{name}: {field} {tuple(np.shape(value))} has {bad} values that are "
                     f"NaN or infinite; accepted: finite numbers"
                 )
+    _check_precision(machine, name)
+
+
+def _check_axes(values: dict[str, Any], axes: dict[str, tuple[str, ...]], name: str) -> None:
+    shapes = {field: tf.TensorShape(value.shape) for field, value in values.items()}
+    if not _fit(shapes, axes):
+        found = ", ".join(f"{field} {tuple(shape)}" for field, shape in shapes.items())
+        named = (f"{field} [..., {', '.join(axes)}]" for field, axes in axes.items())
+        raise ValueError(f"{name}: found {found}; accepted: {', '.join(named)}, no axis empty")
+
+
+def _check_precision(machine: AnyMachine, name: str) -> None:
+    """Raises ValueError unless Gaussian blocks that are coupled have a positive definite precision."""
+    blocks = [k for k, family in enumerate(machine.families) if not family.discrete]
+    if len(blocks) < 2 or not tf.executing_eagerly():
+        return
+    smallest = np.linalg.eigvalsh(machine.cast(tf.float64).precision(blocks)).min()
+    if smallest <= 0:
+        raise ValueError(
+            f"{name}: found couplings between Gaussian blocks {blocks} of which the joint precision "
+            f"has an eigenvalue of {smallest:.3g}, so that Z is infinite; accepted: positive definite"
+        )
 
 
 def _fit(shapes: dict[str, tf.TensorShape], axes: dict[str, tuple[str, ...]]) -> bool:
@@ -75,11 +98,22 @@ def check_betas(betas: np.ndarray, name: str = "betas") -> None:
         )
 
 
-def check_means(means: tf.Tensor, shape: tf.TensorShape, name: str) -> tf.Tensor:
-    """`means` as float32; raises ValueError unless they have `shape` and lie in [0, 1]."""
-    means = tf.cast(means, tf.float32)
-    if not means.shape.is_compatible_with(shape):
-        raise ValueError(f"{name}: found {tuple(means.shape)}; accepted: {tuple(shape)}")
-    if hasattr(means, "numpy") and not np.all((means.numpy() >= 0) & (means.numpy() <= 1)):
-        raise ValueError(f"{name} {tuple(shape)}: accepted: numbers from 0 to 1, none NaN")
-    return means
+def check_means(means: Sequence[Any], machine: AnyMachine) -> tuple[tf.Tensor, ...]:
+    """`means` as float32; raises ValueError unless they fit the machine's blocks and families."""
+    if len(means) != len(machine.families):
+        raise ValueError(
+            f"means: found {len(means)}; accepted: {len(machine.families)}, one a block"
+        )
+    checked = tuple(tf.cast(mean, tf.float32) for mean in means)
+    for k, (mean, field, family) in enumerate(
+        zip(checked, machine.fields, machine.families, strict=True)
+    ):
+        if not mean.shape.is_compatible_with(field.shape):
+            raise ValueError(
+                f"means[{k}]: found {tuple(mean.shape)}; accepted: {tuple(field.shape)}"
+            )
+        if hasattr(mean, "numpy") and not family.valid(mean.numpy()):
+            raise ValueError(
+                f"means[{k}] {tuple(mean.shape)}: accepted: means of {family}, none NaN"
+            )
+    return checked

@@ -1,104 +1,112 @@
 r"""Mean-field approximations of Boltzmann machines: fixed points, free energies, distances.
 
-Independent units of means m1, m2 are the closest to the RBM, in KL(mean field || RBM), where
+Independent units of means m are the closest to the machine, in KL(mean field || machine), where
+each block's means are those of its family at its natural parameters given the others' means; for an
+RBM of bits
 
     m1 = sigmoid(b1 + W m2),    m2 = sigmoid(b2 + W'm1).
 
-Each of the two, for the other side held fixed, is the minimum over its own side, so that taking
-them in turn never raises the KL, and ends in a local minimum: a mode of the RBM, as far as modes
-are seen by independent units. (A start exactly on the border of two minima stays there, as half the
-units of a symmetric ferromagnet do.) Means have the shapes of states, m1 [..., C, n1] and
-m2 [..., C, n2].
+Each block's, for the others held fixed, is the minimum over its own, so that taking them in turn
+never raises the KL, and ends in a local minimum: a mode of the machine, as far as modes are seen by
+independent units. (A start exactly on the border of two minima stays there, as half the units of a
+symmetric ferromagnet do.) Means have the shapes of states: a tuple of m_k, [..., C, n_k].
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from sampler.gibbs import Conditionals
+from sampler.machines.machine import AnyMachine, State
 
 TOLERANCE = 1e-6
 MAX_ITERATIONS = 10_000
 
 
-class Energy(Protocol):
-    """What the free energy asks of a Boltzmann machine: an energy that is linear in each unit."""
+def of_fields(machine: AnyMachine) -> tuple[tf.Tensor, ...]:
+    """Each unit's mean by its field alone, [..., 1, n_k]: where mean field may start."""
+    pairs = zip(machine.families, machine.fields, strict=True)
+    return tuple(family.mean(field[..., None, :]) for family, field in pairs)
 
-    def energy(self, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
-        """E(z1, z2), [..., C]."""
 
+def update(machine: AnyMachine, means: State) -> tuple[tuple, tuple]:
+    """Each block's optimal natural parameters in turn, and the means that they give.
 
-def update(rbm: Conditionals, m1: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The second side's optimal means for the given first, then the first's for those: m1, m2."""
-    m2 = tf.sigmoid(rbm.logits2(m1))
-    return tf.sigmoid(rbm.logits1(m2)), m2
+    The first block's means are replaced before they are read, and may be None where there are others.
+    """
+    etas, blocks = [], list(means)
+    for k, family in enumerate(machine.families):
+        etas.append(machine.natural(k, tuple(blocks)))
+        blocks[k] = family.mean(etas[k])
+    return tuple(etas), tuple(blocks)
 
 
 @tf.function(autograph=False, reduce_retracing=True)
 def fixed_point(
-    rbm: Conditionals,
-    m1: tf.Tensor,
+    machine: AnyMachine,
+    means: State,
     tolerance: float | tf.Tensor = TOLERANCE,
     max_iterations: int | tf.Tensor = MAX_ITERATIONS,
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[tf.Tensor, ...]:
     """The mean-field solution that each start leads to.
 
     All chains are updated until the last of them stands still. Near a transition that takes long:
     see `residual` for what `max_iterations` leave.
 
     Args:
-      rbm: RBMs with batch dimensions [...].
-      m1: where to start: states or means of the first side, float32 [..., C, n1].
-      tolerance: the iteration ends when no mean of the first side moves by more.
+      machine: batch dimensions [...].
+      means: where to start: states or means of all blocks, float32 [..., C, n_k].
+      tolerance: the iteration ends when no mean moves by more.
       max_iterations: `update`s at most.
 
     Returns:
-      m1 [..., C, n1] and m2 [..., C, n2]; the second side is optimal for the first.
+      The means of all blocks, [..., C, n_k]; the last is optimal for the others.
     """
 
-    def body(m1: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        new = update(rbm, m1)[0]
-        return new, tf.reduce_max(abs(new - m1))
+    def body(means: State, _: tf.Tensor) -> tuple[State, tf.Tensor]:
+        new = update(machine, means)[1]
+        return new, tf.reduce_max([_largest(b - a) for a, b in zip(means, new, strict=True)])
 
-    m1, _ = tf.while_loop(
-        lambda _, moved: moved > tolerance,
-        body,
-        (m1, tf.constant(float("inf"))),
-        maximum_iterations=max_iterations,
-    )
-    return m1, tf.sigmoid(rbm.logits2(m1))
+    start = tuple(tf.cast(x, tf.float32) for x in means), tf.constant(float("inf"))
+    return tf.while_loop(
+        lambda _, moved: moved > tolerance, body, start, maximum_iterations=max_iterations
+    )[0]
 
 
-def residual(rbm: Conditionals, m1: tf.Tensor, m2: tf.Tensor) -> tf.Tensor:
-    """How far the equations are from holding: the largest |m - sigmoid(logits)|, [..., C]."""
-    gap1 = tf.reduce_max(abs(m1 - tf.sigmoid(rbm.logits1(m2))), -1)
-    return tf.maximum(gap1, tf.reduce_max(abs(m2 - tf.sigmoid(rbm.logits2(m1))), -1))
+def residual(machine: AnyMachine, means: State) -> tf.Tensor:
+    """How far the equations are from holding: the largest |m - mean(natural)|, [..., C]."""
+    gaps = [
+        tf.reduce_max(abs(means[k] - family.mean(machine.natural(k, means))), -1)
+        for k, family in enumerate(machine.families)
+    ]
+    return tf.reduce_max(tf.stack(gaps), 0)
 
 
-def free_energy(rbm: Energy, m1: tf.Tensor, m2: tf.Tensor) -> tf.Tensor:
+def free_energy(machine: AnyMachine, means: State) -> tf.Tensor:
     """E[energy] - entropy of independent units with the given means, float64, [..., C].
 
-    The energy is linear in each unit, so its expectation is the energy of the means. Not below
-    -log Z (Gibbs, Bogoliubov and Feynman's inequality).
+    The interaction is linear in each block, so its expectation is that of the means; the base
+    measure's part is in the families' entropies. Not below -log Z (Gibbs, Bogoliubov and Feynman's
+    inequality).
     """
-    entropy = tf.reduce_sum(_entropy(m1), -1) + tf.reduce_sum(_entropy(m2), -1)
-    return tf.cast(rbm.energy(m1, m2), tf.float64) - entropy
+    entropies = [
+        tf.reduce_sum(family.entropy(tf.cast(mean, tf.float64)), -1)
+        for family, mean in zip(machine.families, means, strict=True)
+    ]
+    return -tf.cast(machine.interaction(means), tf.float64) - tf.add_n(entropies)
 
 
-def kl(rbm: Energy, m1: tf.Tensor, m2: tf.Tensor, log_z: tf.Tensor) -> tf.Tensor:
-    """KL(independent units of the given means || RBM), in nats, float64, [..., C].
+def kl(machine: AnyMachine, means: State, log_z: tf.Tensor) -> tf.Tensor:
+    """KL(independent units of the given means || machine), in nats, float64, [..., C].
 
     Args:
-      rbm: RBMs with batch dimensions [...].
-      m1, m2: means in [0, 1], [..., C, n1] and [..., C, n2].
-      log_z: of the RBM, [...]; an error of it is an error of the KL.
+      machine: batch dimensions [...].
+      means: of all blocks, [..., C, n_k].
+      log_z: of the machine, [...]; an error of it is an error of the KL.
     """
-    log_z = tf.cast(log_z, tf.float64)
-    return free_energy(rbm, m1, m2) + log_z[..., None]
+    return free_energy(machine, means) + tf.cast(log_z, tf.float64)[..., None]
 
 
 def group(points: np.ndarray, near: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -118,7 +126,5 @@ def group(points: np.ndarray, near: Callable[[np.ndarray], np.ndarray]) -> np.nd
     return labels
 
 
-def _entropy(mean: tf.Tensor) -> tf.Tensor:
-    """Of a binary unit, in nats, elementwise, float64; 0 at 0 and at 1."""
-    mean = tf.cast(mean, tf.float64)
-    return -tf.math.xlogy(mean, mean) - tf.math.xlog1py(1 - mean, -mean)
+def _largest(x: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_max(abs(x))

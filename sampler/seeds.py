@@ -12,6 +12,7 @@ usual test batteries, and the tests hold its frequencies and correlations.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +28,17 @@ def make_seed(seed: int) -> tf.Tensor:
     """A seed (int32, shape [2]) from a non-negative integer of any size."""
     words = np.random.SeedSequence(seed).generate_state(2, np.uint32)
     return tf.constant(words.view(np.int32))
+
+
+def as_seed(seed: int | tf.Tensor) -> tf.Tensor:
+    """A seed from an integer, or the tensor itself: what every public function takes."""
+    if tf.is_tensor(seed) or isinstance(seed, np.ndarray):
+        return tf.convert_to_tensor(seed, tf.int32)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(
+            f"seed: found {seed!r}; accepted: an integer, 0 or more, or an int32 tensor of shape [2]"
+        )
+    return make_seed(int(seed))
 
 
 def fold_in(seed: tf.Tensor, *data: int | tf.Tensor) -> tf.Tensor:
@@ -50,6 +62,22 @@ def uniform(seed: tf.Tensor, shape: Sequence[int] | tf.Tensor) -> tf.Tensor:
     counter = tf.reshape(tf.range(tf.reduce_prod(shape)), shape)
     mantissa = tf.bitcast(_shift_right(raw_bits(seed, counter), 9), tf.int32)
     return (tf.cast(mantissa, tf.float32) + 0.5) * RESOLUTION
+
+
+def normal(seed: tf.Tensor, shape: Sequence[int] | tf.Tensor) -> tf.Tensor:
+    """Standard normal float32 numbers, by the inverse distribution function; none beyond 5.3."""
+    return math.sqrt(2) * tf.math.erfinv(2 * uniform(seed, shape) - 1)
+
+
+def fine_uniform(seed: tf.Tensor, shape: Sequence[int] | tf.Tensor) -> tf.Tensor:
+    """Uniform float64 numbers of 46 random bits: float32's 23 would miss rare events."""
+    coarse, fine = (tf.cast(uniform(fold_in(seed, i), shape), tf.float64) for i in range(2))
+    return coarse + (fine - 0.5) * RESOLUTION
+
+
+def shape_of(x: tf.Tensor) -> tf.Tensor | list[int]:
+    """A tensor's shape: a list where it is static."""
+    return x.shape.as_list() if x.shape.is_fully_defined() else tf.shape(x)
 
 
 def raw_bits(seed: tf.Tensor, counter: tf.Tensor) -> tf.Tensor:

@@ -1,157 +1,170 @@
-"""The bridge of RBMs that annealing follows, from independent units to the target."""
+"""Bridges: the machines that annealing passes through, from independent units to the target."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from sampler import checks, gibbs, mean_field, seeds
-from sampler.machines.rbm import AnyRBM
-
-_LARGE = 20.0
+from sampler.machines.machine import AnyMachine, State, with_chains
 
 
 class Bridge(NamedTuple):
-    """RBMs with biases base + beta (b - base) and couplings beta W, for beta in [0, 1].
+    """Machines with fields base + beta (f - base) and couplings beta W, for beta in [0, 1].
 
     At beta = 0 the units are independent, so that exact samples and log Z are at hand; at beta = 1
-    stands the target. A base equal to the target's biases leaves them alone and anneals the
-    couplings only: short work for posteriors, whose biases are strong.
+    stands the target. A base equal to the target's fields leaves them alone and anneals the
+    couplings only: short work for posteriors, whose fields are strong.
+
+    The last block is summed out wherever a state is weighed, and redrawn by each sweep: what is
+    carried along is the state of the others, the `kept` blocks.
 
     Attributes:
-      rbm: the target, any batch shape.
-      base1, base2: the base's biases, [..., n1] and [..., n2].
+      machine: the target, any batch shape.
+      base: the base's natural parameters, of each block [..., n_k].
     """
 
-    rbm: AnyRBM
-    base1: tf.Tensor
-    base2: tf.Tensor
+    machine: AnyMachine
+    base: tuple[tf.Tensor, ...]
+
+    @property
+    def num_kept(self) -> int:
+        """Blocks in a state along the bridge: all but the last, or one of no units if it is alone."""
+        return max(1, len(self.base) - 1)
+
+    @property
+    def kept_sizes(self) -> tuple[int, ...]:
+        """Numbers in each of these blocks' states."""
+        return self.machine.sizes[:-1] or (0,)
 
     def log_z_base(self) -> tf.Tensor:
         """log Z at beta = 0, float64, [...]."""
-        base = tf.concat([self.base1, self.base2], -1)
-        return tf.reduce_sum(tf.nn.softplus(tf.cast(base, tf.float64)), -1)
+        return tf.add_n(
+            [
+                tf.reduce_sum(family.log_partition(tf.cast(eta, tf.float64)), -1)
+                for family, eta in zip(self.machine.families, self.base, strict=True)
+            ]
+        )
 
-    def sample_base(self, num_chains: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Exact samples z1 at beta = 0, [..., num_chains, n1]."""
-        logits = self.base1[..., None, :]
-        shape = tf.concat([tf.shape(logits)[:-2], [num_chains], tf.shape(logits)[-1:]], 0)
-        return gibbs.bernoulli(tf.broadcast_to(logits, shape), seed)
+    def initial(self, num_chains: int | tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Exact samples of the kept blocks at beta = 0, [..., num_chains, n_k]."""
+        if len(self.base) == 1:
+            batch = tf.shape(self.base[0])[:-1]
+            return (tf.zeros(tf.concat([batch, [num_chains, 0]], 0)),)
+        return gibbs.independent(self.machine.families, self.base[:-1], num_chains, seed)
 
-    def logits1(self, z2: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Logits of p_beta(z1 = 1 | z2), [..., C, n1]; `beta` a scalar, or [C] for each chain's."""
-        return _blend(self.base1, self.rbm.b1, self.rbm.coupling1(z2), beta)
+    def slope(self) -> AnyMachine:
+        """What beta multiplies: a machine of the target's couplings, with fields f - base."""
+        pairs = zip(self.machine.fields, self.base, strict=True)
+        return self.machine.with_fields([field - base for field, base in pairs])
 
-    def logits2(self, z1: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-        """Logits of p_beta(z2 = 1 | z1), [..., C, n2]; `beta` as in `logits1`."""
-        return _blend(self.base2, self.rbm.b2, self.rbm.coupling2(z1), beta)
+    def natural(self, k: int, state: State, beta: tf.Tensor) -> tf.Tensor:
+        """Natural parameters of block k at `beta` (a scalar, or [C] for each chain's own)."""
+        beta = tf.convert_to_tensor(beta, tf.float32)[..., None]
+        field, base = self.machine.fields[k][..., None, :], self.base[k][..., None, :]
+        coupling = self.machine.coupling(k, state)
+        if not isinstance(coupling, float):
+            coupling *= beta
+        return with_chains(base + beta * (field - base), coupling, state)
 
-    def log_weight(self, z1: tf.Tensor, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
-        """log of the ratio of unnormalised p(z1) at the two temperatures, float64, [..., C].
+    def log_weight(self, state: State, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
+        """log of the ratio of the unnormalised probabilities at two temperatures, float64, [..., C].
 
-        Inverse temperatures are scalars, or [C] for each chain's own.
-        The second side is summed out: log p*(z1) = b1'z1 + sum softplus(b2 + W'z1). The rounding
-        is relative to the step, however small: see `_softplus_change`.
+        The last block is summed out. The rounding is relative to the step, however small.
+
+        Args:
+          state: of the kept blocks.
+          beta, new_beta: inverse temperatures, scalars, or [C] for each chain's own.
         """
         step = tf.convert_to_tensor(new_beta - beta, tf.float32)
-        bias = tf.reduce_sum((self.rbm.b1 - self.base1)[..., None, :] * z1, -1)
-        slope = (self.rbm.b2 - self.base2)[..., None, :] + self.rbm.coupling2(z1)
-        change = _softplus_change(self.logits2(z1, beta), step[..., None] * slope)
-        return tf.cast(step * bias + tf.reduce_sum(change, -1), tf.float64)
+        slope, last = self.slope(), len(self.base) - 1
+        eta, change = self.natural(last, state, beta), step[..., None] * slope.natural(last, state)
+        summed = self.machine.families[last].log_partition_change(eta, change)
+        total = tf.reduce_sum(summed, -1)
+        if last:
+            total += step * slope.interaction(state)
+        return tf.cast(total, tf.float64)
 
-    def transposed(self) -> Bridge:
-        """The bridge with the sides exchanged: weights along it have the first side summed out."""
-        return Bridge(self.rbm.transposed(), self.base2, self.base1)
+    def complete(self, state: State, beta: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """States of all blocks: the kept ones, and the last drawn given them at `beta`."""
+        last = len(self.base) - 1
+        drawn = self.machine.families[last].sample(self.natural(last, state, beta), seed)
+        return (*state[:last], drawn)
 
-    def sweep(self, z1: tf.Tensor, beta: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """A Gibbs sweep z2 ~ p(z2 | z1), z1 ~ p(z1 | z2): reversible with respect to p(z1)."""
-        z2 = gibbs.bernoulli(self.logits2(z1, beta), seeds.fold_in(seed, 2))
-        return gibbs.bernoulli(self.logits1(z2, beta), seeds.fold_in(seed, 1))
+    def sweep(
+        self, state: State, beta: tf.Tensor, seed: tf.Tensor, reverse: bool = False
+    ) -> tuple[tf.Tensor, ...]:
+        """A Gibbs sweep of the last block and then the kept ones, in their order.
 
+        It leaves p_beta of the kept blocks as it is; `reverse` takes them in the opposite order,
+        which is the same chain run backwards. With one kept block the two are the same.
+        """
+        last = len(self.base) - 1
+        blocks = list(self.complete(state, beta, seeds.fold_in(seed, last + 1)))
+        for k in reversed(range(last)) if reverse else range(last):
+            eta = self.natural(k, tuple(blocks), beta)
+            blocks[k] = self.machine.families[k].sample(eta, seeds.fold_in(seed, k + 1))
+        return tuple(blocks[:last]) or tuple(state)
 
-def _blend(base: tf.Tensor, bias: tf.Tensor, coupling: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-    """base + beta (bias - base + coupling), for couplings [..., C, n] and a beta of each chain."""
-    beta = tf.convert_to_tensor(beta, tf.float32)[..., None]
-    return base[..., None, :] + beta * (bias - base)[..., None, :] + beta * coupling
-
-
-def _softplus_change(x: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
-    """softplus(x + change) - softplus(x), elementwise, with an error relative to `change`.
-
-    With s = sign(change), d = |change| it is min(change, 0) + log1p(sigmoid(s x) (e^d - 1)): all
-    terms in the logarithm are positive. Large changes, where e^d may overflow, are subtracted.
-    """
-
-    def subtracted() -> tf.Tensor:
-        return tf.nn.softplus(x + change) - tf.nn.softplus(x)
-
-    def small() -> tf.Tensor:
-        share = tf.sigmoid(tf.where(change < 0, -x, x))
-        return tf.minimum(change, 0) + tf.math.log1p(share * tf.math.expm1(abs(change)))
-
-    return tf.cond(tf.reduce_max(abs(change)) > _LARGE, subtracted, small)
+    def conjugate_energy(self, state: State) -> tf.Tensor:
+        """E_target - E_base, which beta multiplies, of states of all blocks: [..., C]."""
+        return -self.slope().interaction(state)
 
 
-def from_biases(rbm: AnyRBM) -> Bridge:
-    """The bridge from the RBM's own biases: only the couplings are annealed.
+def from_fields(machine: AnyMachine) -> Bridge:
+    """The bridge from the machine's own fields: only the couplings are annealed.
 
-    Short work where the biases decide, as for posteriors. Where strong biases balance strong
+    Short work where the fields decide, as for posteriors. Where strong fields balance strong
     couplings (a ferromagnet of two modes), the base sits in one mode and the other is never seen,
-    without a trace in the weights: take `from_uniform`, or see `ais.log_z_bracket`.
+    without a trace in the weights.
     """
-    rbm = rbm.cast()
-    return Bridge(rbm, rbm.b1, rbm.b2)
+    machine = machine.cast()
+    return Bridge(machine, tuple(machine.fields))
 
 
-def from_uniform(rbm: AnyRBM) -> Bridge:
-    """The bridge from the uniform distribution over all states."""
-    rbm = rbm.cast()
-    return Bridge(rbm, tf.zeros_like(rbm.b1), tf.zeros_like(rbm.b2))
+def from_uniform(machine: AnyMachine) -> Bridge:
+    """The bridge from no fields: from all states alike, or each family's base measure."""
+    machine = machine.cast()
+    return Bridge(machine, tuple(tf.zeros_like(field) for field in machine.fields))
 
 
-def from_means(rbm: AnyRBM, mean1: tf.Tensor, mean2: tf.Tensor, clip: float = 0.01) -> Bridge:
-    """The bridge from independent units with the given means (of samples of the RBM, or of data).
+def from_means(machine: AnyMachine, means: Sequence[Any], clip: float = 0.01) -> Bridge:
+    """The bridge from independent units with the given means (of samples of the machine, or data).
 
-    Salakhutdinov and Murray (2008) fit the base to the data's means. Means are clipped to
-    [clip, 1 - clip], so that a unit that was never seen on or off can still change.
+    Salakhutdinov and Murray (2008) fit the base to the data's means. Probabilities are kept `clip`
+    away from 0 and 1, so that a unit that was never seen on or off can still change.
 
     Args:
-      rbm: the target.
-      mean1, mean2: in [0, 1], [..., n1] and [..., n2].
+      machine: the target.
+      means: of each block, [..., n_k].
       clip: in (0, 1/2).
 
     Raises:
-      ValueError: shapes that don't fit, means outside [0, 1] or NaN, a clip out of range.
+      ValueError: shapes that don't fit, means out of range or NaN, a clip out of range.
     """
-    rbm = rbm.cast()
-    checks.check_rbm(rbm)
+    machine = machine.cast()
+    checks.check_machine(machine)
     if not 0 < clip < 0.5:
         raise ValueError(f"clip: found {clip!r}; accepted: between 0 and 1/2, both excluded")
-    mean1 = checks.check_means(mean1, rbm.b1.shape, "mean1")
-    mean2 = checks.check_means(mean2, rbm.b2.shape, "mean2")
-
-    def logit(mean: tf.Tensor) -> tf.Tensor:
-        mean = tf.clip_by_value(mean, clip, 1 - clip)
-        return tf.math.log(mean) - tf.math.log1p(-mean)
-
-    return Bridge(rbm, logit(mean1), logit(mean2))
+    means = checks.check_means(means, machine)
+    families = machine.families
+    return Bridge(machine, tuple(f.natural(m, clip) for f, m in zip(families, means, strict=True)))
 
 
-def from_mean_field(rbm: AnyRBM, num_sweeps: int = 5) -> Bridge:
-    """The bridge from the independent units that mean field fits to the RBM.
+def from_mean_field(machine: AnyMachine, num_sweeps: int = 5) -> Bridge:
+    """The bridge from the independent units that mean field fits to the machine.
 
     Where one mode holds nearly all, as in posteriors, a few temperatures do. A distribution of
-    several modes is annealed from one of them: `from_uniform` is the safer base then.
+    several modes is annealed from one of them.
 
     Args:
-      rbm: the target.
-      num_sweeps: alternating updates m1 = sigmoid(b1 + W m2), m2 = sigmoid(b2 + W'm1), which need
-        not converge: any base is exact.
+      machine: the target.
+      num_sweeps: updates of each block's means, which need not converge: any base is exact.
     """
-    rbm = rbm.cast()
-    mean1 = tf.sigmoid(rbm.logits1(tf.sigmoid(rbm.b2)[..., None, :]))
-    for _ in range(num_sweeps - 1):
-        mean1, _ = mean_field.update(rbm, mean1)
-    logits2 = rbm.logits2(mean1)
-    return Bridge(rbm, rbm.logits1(tf.sigmoid(logits2))[..., 0, :], logits2[..., 0, :])
+    machine = machine.cast()
+    means = mean_field.of_fields(machine)
+    for _ in range(num_sweeps):
+        base, means = mean_field.update(machine, means)
+    return Bridge(machine, tuple(eta[..., 0, :] for eta in base))

@@ -1,7 +1,8 @@
-"""Exact answers by enumerating the smaller side, in float64: log Z, moments, samples.
+"""Exact answers by enumeration, in float64: log Z, moments, samples.
 
-The other side is independent given the enumerated one, so that the sum over 2^n states of the
-smaller side (at most 20 units) is the whole sum:
+All states of all discrete blocks but one are enumerated; that block is summed out by its family's
+log-partition function. Where there are Gaussian blocks, these are integrated out jointly instead,
+and all discrete blocks are enumerated. For an RBM, with its smaller side enumerated,
 
   Z = sum_{z1} exp(b1'z1) prod_j (1 + exp(b2_j + (W'z1)_j)).
 
@@ -10,137 +11,251 @@ States come in chunks, which bounds the memory; batch dimensions are handled at 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from sampler import checks, gibbs, seeds
-from sampler.machines.rbm import AnyRBM
+from sampler import checks, seeds
+from sampler.machines.machine import AnyMachine, State
 
 MAX_UNITS = 20
-"""Most units of the smaller side."""
+"""Most binary units that are enumerated; of others, as many as have no more states."""
 
 _ELEMENTS = 2**21
-"""Float64 logits in a chunk, over batch, states and units."""
+"""Float64 natural parameters in a chunk, over batch, states and units."""
 
 
 class Moments(NamedTuple):
-    """Expectations under p(z1, z2), float64.
+    """Expectations under p(x), float64.
 
     Attributes:
-      mean1: E[z1], [..., n1]; mean2: E[z2], [..., n2].
-      pairs: E[z1 z2'], [..., n1, n2].
+      means: E[x_k] of each block, [..., n_k].
+      pairs: E[x_k x_l'] for blocks k < l, [..., n_k, n_l].
     """
 
-    mean1: tf.Tensor
-    mean2: tf.Tensor
-    pairs: tf.Tensor
+    means: tuple[tf.Tensor, ...]
+    pairs: dict[tuple[int, int], tf.Tensor]
 
 
-def log_z(rbm: AnyRBM) -> tf.Tensor:
-    """log Z, float64, of the RBM's batch shape [...].
+class _Plan(NamedTuple):
+    """The machine in float64, the blocks enumerated, and those summed out."""
+
+    machine: AnyMachine
+    listed: tuple[int, ...]
+    summed: tuple[int, ...]
+
+
+def log_z(machine: AnyMachine) -> tf.Tensor:
+    """log Z, float64, of the machine's batch shape [...].
 
     Raises:
-      ValueError: the smaller side has more than 20 units, or the parameters are malformed.
+      ValueError: too many states to enumerate, or the parameters are malformed.
     """
-    rbm, _ = _smaller_first(rbm)
-    total = tf.fill(tf.shape(rbm.b1)[:-1], tf.constant(float("-inf"), tf.float64))
-    for _, log_marginals in _chunks(rbm):
-        chunk = tf.reduce_logsumexp(log_marginals, -1)
-        total = tf.reduce_logsumexp(tf.stack([total, chunk]), 0)
+    plan = _plan(machine)
+    total = tf.fill(plan.machine.batch_shape, tf.constant(-math.inf, tf.float64))
+    for state in _chunks(plan):
+        total = _log_add(total, tf.reduce_logsumexp(_log_marginal(plan, state), -1))
     return total
 
 
-def moments(rbm: AnyRBM) -> Moments:
-    """The means of all units and of all pairs across the sides; raises as `log_z` does."""
-    total = log_z(rbm)[..., None]
-    rbm, swapped = _smaller_first(rbm)
-    sums = [tf.constant(0.0, tf.float64)] * 3
-    for z1, log_marginals in _chunks(rbm):
-        probabilities = tf.exp(log_marginals - total)
-        weighted = probabilities[..., None] * z1
-        mean2 = tf.sigmoid(rbm.logits2(z1))
-        parts = (
-            tf.reduce_sum(weighted, -2),
-            tf.linalg.matvec(mean2, probabilities, transpose_a=True),
-            tf.matmul(weighted, mean2, transpose_a=True),
-        )
-        sums = [s + part for s, part in zip(sums, parts, strict=True)]
-    if swapped:
-        return Moments(sums[1], sums[0], tf.linalg.matrix_transpose(sums[2]))
-    return Moments(*sums)
+def num_states(machine: AnyMachine) -> float:
+    """How many states an enumeration goes through; a float, as it may be huge."""
+    _, summed = _blocks(machine)
+    return _count(machine, [k for k in range(len(machine.families)) if k not in summed])
 
 
-def log_prob(rbm: AnyRBM, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
-    """log p(z1, z2) of states [..., C, n1] and [..., C, n2]: float64, [..., C].
+def moments(machine: AnyMachine) -> Moments:
+    """First moments and all pairs of different blocks.
 
     Raises as `log_z` does.
     """
-    total = log_z(rbm)[..., None]
-    return -rbm.cast(tf.float64).energy(tf.cast(z1, tf.float64), tf.cast(z2, tf.float64)) - total
+    plan, total = _plan(machine), log_z(machine)[..., None]
+    sums: dict[Any, tf.Tensor] = {}
+    for state in _chunks(plan):
+        weights = tf.exp(_log_marginal(plan, state) - total)
+        for key, part in _moments_of(plan, state, weights).items():
+            sums[key] = sums[key] + part if key in sums else part
+    num_blocks = len(plan.machine.families)
+    pairs = {(k, l): sums[k, l] for k in range(num_blocks) for l in range(k + 1, num_blocks)}
+    return Moments(tuple(sums[k] for k in range(num_blocks)), pairs)
 
 
-def sample(rbm: AnyRBM, num_samples: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Independent samples, float32: z1 [..., num_samples, n1] and z2 [..., num_samples, n2].
+def log_prob(machine: AnyMachine, state: State) -> tf.Tensor:
+    """log p(x) of states of all blocks, [..., C, n_k]: float64, [..., C].
 
-    A state of the smaller side is found by inverting its distribution function at a number of 46
-    random bits; the other side is drawn given it.
+    Raises as `log_z` does.
+    """
+    total = log_z(machine)[..., None]
+    return -machine.cast(tf.float64).energy(tuple(tf.cast(x, tf.float64) for x in state)) - total
+
+
+def sample(machine: AnyMachine, num_samples: int, seed: int | tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Independent samples of all blocks, float32, [..., num_samples, n_k].
+
+    A state of the enumerated blocks is found by inverting its distribution function at a number of
+    46 random bits; the others are drawn given it.
 
     Raises:
       ValueError: as `log_z`, or `num_samples` is not at least 1.
     """
     checks.check_count(num_samples, "num_samples")
-    total = log_z(rbm)[..., None]
-    small, swapped = _smaller_first(rbm)
-    shape = tf.concat([tf.shape(small.b1)[:-1], [num_samples]], 0)
-    draws = _fine_uniform(seeds.fold_in(seed, 1), shape)
-    below = tf.zeros_like(total)
-    index = tf.zeros(shape, tf.int32)
-    for _, log_marginals in _chunks(small):
+    plan, total, seed = _plan(machine), log_z(machine)[..., None], seeds.as_seed(seed)
+    shape = [*plan.machine.batch_shape, num_samples]
+    draws = seeds.fine_uniform(seeds.fold_in(seed, 1), shape)
+    below, index = tf.zeros_like(total), tf.zeros(shape, tf.int32)
+    for state in _chunks(plan):
         # the states before the drawn one are those whose cumulated probability it exceeds
-        cumulated = below + tf.cumsum(tf.exp(log_marginals - total), -1)
+        cumulated = below + tf.cumsum(tf.exp(_log_marginal(plan, state) - total), -1)
         index += tf.searchsorted(cumulated, draws, side="right")
         below = cumulated[..., -1:]
-    n1 = small.b1.shape[-1]
-    z1 = tf.cast(_bits(tf.minimum(index, 2**n1 - 1), n1), tf.float32)
-    logits = small.cast().logits2(z1)
-    z2 = gibbs.bernoulli(logits, seeds.fold_in(seed, 2))
-    return (z2, z1) if swapped else (z1, z2)
+    last = int(_count(plan.machine, plan.listed)) - 1
+    state = _states(plan, tf.minimum(index, last))
+    return _drawn(plan, state, seeds.fold_in(seed, 2))
 
 
-def _smaller_first(rbm: AnyRBM) -> tuple[AnyRBM, bool]:
-    """The RBM in float64 with its smaller side first, and whether the sides were exchanged."""
-    rbm = rbm.cast(tf.float64)
-    checks.check_rbm(rbm)
-    n1, n2 = rbm.b1.shape[-1], rbm.b2.shape[-1]
-    if min(n1, n2) > MAX_UNITS:
+def _blocks(machine: AnyMachine) -> tuple[list[int], list[int]]:
+    """Discrete blocks, and those that are summed out."""
+    discrete = [k for k, family in enumerate(machine.families) if family.discrete]
+    gaussian = [k for k in range(len(machine.families)) if k not in discrete]
+    return discrete, gaussian or [max(discrete, key=lambda k: _count(machine, [k]))]
+
+
+def _plan(machine: AnyMachine) -> _Plan:
+    machine = machine.cast(tf.float64)
+    checks.check_machine(machine)
+    _, summed = _blocks(machine)
+    listed = [k for k in range(len(machine.families)) if k not in summed]
+    if _count(machine, listed) > 2**MAX_UNITS:
         raise ValueError(
-            f"rbm: found b1 {tuple(rbm.b1.shape)}, b2 {tuple(rbm.b2.shape)}; accepted for "
-            f"enumeration: at most {MAX_UNITS} units on the smaller side"
+            f"machine: found blocks of {machine.sizes} numbers; accepted for enumeration: at most "
+            f"{MAX_UNITS} binary units, or as many states, beside the largest discrete block or "
+            "the Gaussian ones"
         )
-    return (rbm.transposed(), True) if n2 < n1 else (rbm, False)
+    return _Plan(machine, tuple(listed), tuple(summed))
 
 
-def _chunks(rbm: AnyRBM) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """All states z1 [S, n1], chunk by chunk, with log of the sum over z2 of exp(-E), [..., S]."""
-    n1, n2 = rbm.b1.shape[-1], rbm.b2.shape[-1]
-    batch = rbm.b1.shape[:-1].num_elements() or 1
-    size = max(1, _ELEMENTS // (batch * n2))
-    for first in range(0, 2**n1, size):
-        index = tf.range(first, min(first + size, 2**n1))
-        z1 = tf.cast(_bits(index, n1), tf.float64)
-        yield z1, rbm.log_marginal1(z1)
-
-
-def _bits(index: tf.Tensor, count: int) -> tf.Tensor:
-    """The lowest `count` bits of integers [...], int32 [..., count]."""
-    return tf.bitwise.bitwise_and(tf.bitwise.right_shift(index[..., None], tf.range(count)), 1)
-
-
-def _fine_uniform(seed: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Uniform float64 numbers of 46 random bits: float32's 23 would miss rare states."""
-    coarse, fine = (
-        tf.cast(seeds.uniform(seeds.fold_in(seed, i), shape), tf.float64) for i in range(2)
+def _count(machine: AnyMachine, blocks: Any) -> float:
+    """States of the given discrete blocks together."""
+    logs = (
+        machine.sizes[k] // machine.families[k].width * math.log2(len(machine.families[k].values))
+        for k in blocks
     )
-    return coarse + (fine - 0.5) * seeds.RESOLUTION
+    return round(2.0 ** min(sum(logs), 1000.0))
+
+
+def _chunks(plan: _Plan) -> Iterator[State]:
+    """All states of the enumerated blocks, each [S, n_k], chunk by chunk."""
+    count = int(_count(plan.machine, plan.listed))
+    batch = plan.machine.batch_shape.num_elements() or 1
+    size = max(1, _ELEMENTS // (batch * sum(plan.machine.sizes)))
+    for first in range(0, count, size):
+        yield _states(plan, tf.range(first, min(first + size, count)))
+
+
+def _states(plan: _Plan, index: tf.Tensor) -> State:
+    """The states of the numbers `index` [...], [..., n_k] of each enumerated block, else None."""
+    blocks: list[Any] = [None] * len(plan.machine.families)
+    for k in plan.listed:
+        family = plan.machine.families[k]
+        values = tf.constant(family.values, tf.float64)
+        base, units = len(values), plan.machine.sizes[k] // family.width
+        digits = index[..., None] // base ** tf.range(units) % base
+        drawn = tf.gather(values, digits)
+        blocks[k] = tf.reshape(drawn, tf.concat([tf.shape(index), [plan.machine.sizes[k]]], 0))
+        index = index // base**units
+    if not plan.listed:  # one state, of no discrete units: the others' chains are counted by it
+        blocks = [tf.zeros([*index.shape, size], tf.float64) for size in plan.machine.sizes]
+    return tuple(blocks)
+
+
+def _log_marginal(plan: _Plan, state: State) -> tf.Tensor:
+    """log of p* of the enumerated blocks' states, the others summed out, [..., S]."""
+    machine, (k, *_) = plan.machine, plan.summed
+    if machine.families[k].discrete:
+        return machine.log_marginal(state, k)
+    rest = tuple(x if i in plan.listed else None for i, x in enumerate(state))
+    eta, root = _gaussian(plan, state)
+    whitened = tf.linalg.triangular_solve(root, tf.linalg.matrix_transpose(eta))
+    log_det = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(root)), -1)
+    base = [
+        machine.families[g].log_base(tf.zeros(machine.sizes[g], tf.float64)) for g in plan.summed
+    ]
+    log_scale = tf.reduce_sum(tf.concat(base, -1)) + math.log(2 * math.pi) / 2 * eta.shape[-1]
+    value = tf.reduce_sum(whitened**2, -2) / 2 + (log_scale - log_det)[..., None]
+    return value + machine.interaction(rest) if plan.listed else value
+
+
+def _gaussian(plan: _Plan, state: State) -> tuple[tf.Tensor, tf.Tensor]:
+    """Natural parameters of all Gaussian units given the enumerated blocks, [..., S, n], and the
+    Cholesky factor of their precision, [..., n, n]."""
+    given = tuple(x if i in plan.listed else None for i, x in enumerate(state))
+    machine = plan.machine
+    if not plan.listed:
+        given = tuple(tf.zeros_like(x) for x in state)
+    eta = tf.concat([machine.natural(k, given) for k in plan.summed], -1)
+    root = tf.linalg.cholesky(machine.precision(plan.summed))
+    batch = [*machine.batch_shape, *eta.shape[-2:]]
+    return tf.broadcast_to(eta, batch), root
+
+
+def _means(plan: _Plan, state: State) -> tuple[list[tf.Tensor], tf.Tensor | None]:
+    """Each block's mean given the enumerated states, [..., S, n_k], and the covariance [..., n, n]
+    of all Gaussian units."""
+    machine, blocks = plan.machine, list(state)
+    (k, *_) = plan.summed
+    if machine.families[k].discrete:
+        blocks[k] = machine.families[k].mean(machine.natural(k, state))
+        return blocks, None
+    eta, root = _gaussian(plan, state)
+    means = tf.linalg.matrix_transpose(
+        tf.linalg.cholesky_solve(root, tf.linalg.matrix_transpose(eta))
+    )
+    parts = tf.split(means, [machine.sizes[k] for k in plan.summed], -1)
+    for k, part in zip(plan.summed, parts, strict=True):
+        blocks[k] = part
+    unit = tf.eye(eta.shape[-1], batch_shape=machine.batch_shape, dtype=tf.float64)
+    return blocks, tf.linalg.cholesky_solve(root, unit)
+
+
+def _moments_of(plan: _Plan, state: State, weights: tf.Tensor) -> dict[Any, tf.Tensor]:
+    """Sums of the blocks' means, by k, and of their products, by (k, l), weighted by [..., S]."""
+    means, covariance = _means(plan, state)
+    weighted = [weights[..., None] * mean for mean in means]
+    sums: dict[Any, tf.Tensor] = {k: tf.reduce_sum(mean, -2) for k, mean in enumerate(weighted)}
+    for k in range(len(means)):
+        for l in range(k + 1, len(means)):
+            sums[k, l] = tf.matmul(weighted[k], means[l], transpose_a=True)
+    if covariance is not None:
+        sizes = [plan.machine.sizes[k] for k in plan.summed]
+        rows = [tf.split(row, sizes, -1) for row in tf.split(covariance, sizes, -2)]
+        total = tf.reduce_sum(weights, -1)[..., None, None]
+        for i, k in enumerate(plan.summed):
+            for j, l in enumerate(plan.summed[i + 1 :], i + 1):
+                sums[k, l] += total * rows[i][j]
+    return sums
+
+
+def _drawn(plan: _Plan, state: State, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """All blocks' samples, float32, given the enumerated ones."""
+    machine, blocks = plan.machine, list(state)
+    (k, *_) = plan.summed
+    if machine.families[k].discrete:
+        eta = tf.cast(machine.natural(k, state), tf.float32)
+        blocks[k] = machine.families[k].sample(eta, seed)
+    else:
+        means, _ = _means(plan, state)
+        _, root = _gaussian(plan, state)
+        sizes = [machine.sizes[k] for k in plan.summed]
+        noise = seeds.normal(seed, [*means[k].shape[:-1], sum(sizes)])
+        noise = tf.linalg.matrix_transpose(tf.cast(noise, tf.float64))
+        shifts = tf.linalg.triangular_solve(root, noise, adjoint=True)
+        parts = tf.split(tf.linalg.matrix_transpose(shifts), sizes, -1)
+        for k, part in zip(plan.summed, parts, strict=True):
+            blocks[k] = means[k] + part
+    return tuple(tf.cast(x, tf.float32) for x in blocks)
+
+
+def _log_add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_logsumexp(tf.stack([a, tf.broadcast_to(b, a.shape)]), 0)

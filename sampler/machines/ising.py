@@ -1,20 +1,23 @@
-"""The restricted Boltzmann machine in fields and couplings of spins, as physics writes it."""
+"""The restricted Boltzmann machine of spins: fields and couplings, as physics writes it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from sampler.machines.rbm import RBM, AnyRBM
+from sampler.families import Spin
+from sampler.machines.machine import AnyMachine, State
+from sampler.machines.rbm import RBM
 
 
-class AnyIsingRBM(tuple):
-    r"""A batch of RBMs over spins s = 2z - 1 in {-1, 1}; states are given as binary z all the same.
+class AnyIsingRBM(AnyMachine):
+    r"""A batch of RBMs over spins s in {-1, 1}: E(s1, s2) = -(f1's1 + f2's2 + s1'J s2).
 
-    p(s1, s2) ~ exp(f1's1 + f2's2 + s1'J s2): the RBM with W = 4J, b1 = 2(f1 - J 1) and
-    b2 = 2(f2 - J'1). A change of J leaves the mean of a unit without field alone, which makes these
-    the better parameters to learn. Sweeps need neither W nor the sums of J.
+    With s = 2z - 1 it is the RBM of bits z with W = 4J, b1 = 2(f1 - J 1) and b2 = 2(f2 - J'1). A
+    change of J leaves the mean of a unit without field alone, which makes these the better
+    parameters to learn.
 
     What is common to an `IsingRBM` and a `low_rank.LowRankIsingRBM`; a subclass is a named tuple of
     its parameters (the fields first) and brings the products with J and their gradient.
@@ -25,64 +28,54 @@ class AnyIsingRBM(tuple):
     """
 
     __slots__ = ()
+    families = (Spin(), Spin())
     f1: tf.Tensor
     f2: tf.Tensor
 
-    def coupling1(self, s2: tf.Tensor) -> tf.Tensor:
-        """J s2, [..., C, n1]."""
+    @property
+    def fields(self) -> tuple[tf.Tensor, ...]:
+        """f1 and f2."""
+        return self.f1, self.f2
+
+    def coupling(self, k: int, state: State) -> tf.Tensor | float:
+        """J s2 for k = 0, J's1 for k = 1; 0.0 where the other side isn't there."""
+        other = 1 - k
+        if other >= len(state) or state[other] is None:
+            return 0.0
+        return self._product(state[other], transpose=k == 0)
+
+    def binary(self) -> AnyMachine:
+        """The same distribution in the parameters of bits; its energy differs by a constant."""
         raise NotImplementedError
 
-    def coupling2(self, s1: tf.Tensor) -> tf.Tensor:
-        """J's1, [..., C, n2]."""
-        raise NotImplementedError
-
-    def binary(self) -> AnyRBM:
-        """The same distribution in the parameters of binary units."""
-        raise NotImplementedError
-
-    def rms_coupling(self) -> tf.Tensor:
-        """The root of the mean of W^2 over units and batch, a scalar."""
+    def _product(self, s: tf.Tensor, transpose: bool) -> tf.Tensor:
+        """Rows s times J, or its transpose, [..., C, n]."""
         raise NotImplementedError
 
     def _of_outer_products(self, left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """The gradient of sum(left * coupling1(right)) with respect to what couplings are made of.
+        """The gradient of sum(left * (J right)) with respect to what couplings are made of.
 
         For left [..., C, n1] and right [..., C, n2]; that of J is the sum of left right'.
         """
         raise NotImplementedError
 
-    def logits1(self, z2: tf.Tensor) -> tf.Tensor:
-        """Logits of p(z1 = 1 | z2), 2 (f1 + J s2), [..., C, n1]."""
-        return 2 * self.f1[..., None, :] + self.coupling1(4 * z2 - 2)
-
-    def logits2(self, z1: tf.Tensor) -> tf.Tensor:
-        """Logits of p(z2 = 1 | z1), 2 (f2 + J's1), [..., C, n2]."""
-        return 2 * self.f2[..., None, :] + self.coupling2(4 * z1 - 2)
-
-    def energy(self, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
-        """-(f1's1 + f2's2 + s1'J s2), [..., C]; the energy of `binary()` but for a constant."""
-        s1, s2 = 2 * z1 - 1, 2 * z2 - 1
-        field1 = tf.reduce_sum(self.f1[..., None, :] * s1, -1)
-        return -(field1 + tf.reduce_sum(self.logits2(z1) * s2, -1) / 2)
-
     def pull_back(
-        self, z2: tf.Tensor, g1: tf.Tensor, z1: tf.Tensor, g2: tf.Tensor
+        self, s2: tf.Tensor, g1: tf.Tensor, s1: tf.Tensor, g2: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """The gradient of sum(g1 logits1(z2)) + sum(g2 logits2(z1)) with respect to all fields.
+        """The gradient of sum(g1 (f1 + J s2)) + sum(g2 (f2 + J's1)) with respect to all parameters.
 
         All chains of both sums, g1 s2' and s1 g2', go through one product for each RBM.
 
         Args:
-          z2, z1: states, [..., C, n2] and [..., C, n1].
-          g1, g2: weights of the logits, [..., C, n1] and [..., C, n2].
+          s2, s1: states, [..., C, n2] and [..., C, n1].
+          g1, g2: weights of the natural parameters, [..., C, n1] and [..., C, n2].
 
         Returns:
           The gradients in a value of the RBM's own type.
         """
-        left = tf.concat([g1, 4 * z1 - 2], -2)
-        right = tf.concat([4 * z2 - 2, g2], -2)
-        of_fields = (2 * tf.reduce_sum(g, -2) for g in (g1, g2))
-        return type(self)(*of_fields, *self._of_outer_products(left, right))
+        left, right = tf.concat([g1, s1], -2), tf.concat([s2, g2], -2)
+        of_fields = (tf.reduce_sum(g, -2) for g in (g1, g2))
+        return type(self)(*of_fields, *self._of_outer_products(left, right))  # type: ignore[call-arg]
 
 
 class _Parameters(NamedTuple):
@@ -101,24 +94,24 @@ class IsingRBM(_Parameters, AnyIsingRBM):
     """
 
     __slots__ = ()
+    AXES = {"f1": ("n1",), "f2": ("n2",), "j": ("n1", "n2")}
 
-    def coupling1(self, s2: tf.Tensor) -> tf.Tensor:
-        """J s2, [..., C, n1]."""
-        return tf.matmul(s2, self.j, transpose_b=True)
-
-    def coupling2(self, s1: tf.Tensor) -> tf.Tensor:
-        """J's1, [..., C, n2]."""
-        return tf.matmul(s1, self.j)
+    def with_fields(self, fields: Sequence[tf.Tensor]) -> IsingRBM:
+        """The RBM with other fields."""
+        return IsingRBM(*fields, self.j)
 
     def binary(self) -> RBM:
-        """The same distribution in the parameters of binary units."""
+        """The same distribution in the parameters of bits."""
         b1 = 2 * (self.f1 - tf.reduce_sum(self.j, -1))
         b2 = 2 * (self.f2 - tf.reduce_sum(self.j, -2))
         return RBM(b1, b2, 4 * self.j)
 
     def rms_coupling(self) -> tf.Tensor:
-        """The root of the mean of W^2 over units and batch, a scalar."""
-        return 4 * tf.sqrt(tf.reduce_mean(self.j**2))
+        """The root of the mean of J^2 over units and batch, a scalar."""
+        return tf.sqrt(tf.reduce_mean(self.j**2))
+
+    def _product(self, s: tf.Tensor, transpose: bool) -> tf.Tensor:
+        return tf.matmul(s, self.j, transpose_b=transpose)
 
     def _of_outer_products(self, left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return (tf.matmul(left, right, transpose_a=True),)

@@ -6,12 +6,22 @@ products with thin matrices, (z1 u) v'.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from sampler.families import Bernoulli
 from sampler.machines.ising import AnyIsingRBM
-from sampler.machines.rbm import AnyRBM, product
+from sampler.machines.machine import (
+    AnyMachine,
+    LowRank,
+    State,
+    couple,
+    low_rank_difference,
+    low_rank_mean_square,
+    product,
+)
 
 
 class _Parameters(NamedTuple):
@@ -21,8 +31,8 @@ class _Parameters(NamedTuple):
     v: tf.Tensor
 
 
-class LowRankRBM(_Parameters, AnyRBM):
-    """RBMs with W = u v'; states, energies and all methods are those of `rbm.AnyRBM`.
+class LowRankRBM(_Parameters, AnyMachine):
+    """RBMs of bits with W = u v'.
 
     Attributes:
       b1: biases of the first side, [..., n1].
@@ -32,32 +42,32 @@ class LowRankRBM(_Parameters, AnyRBM):
 
     __slots__ = ()
     AXES = {"b1": ("n1",), "b2": ("n2",), "u": ("n1", "r"), "v": ("n2", "r")}
+    families = (Bernoulli(), Bernoulli())
 
-    def coupling1(self, z2: tf.Tensor) -> tf.Tensor:
-        """W z2, [..., C, n1]."""
-        return _product(z2, self.v, self.u)
+    @property
+    def fields(self) -> tuple[tf.Tensor, ...]:
+        """b1 and b2."""
+        return self.b1, self.b2
 
-    def coupling2(self, z1: tf.Tensor) -> tf.Tensor:
-        """W'z1, [..., C, n2]."""
-        return _product(z1, self.u, self.v)
+    def coupling(self, k: int, state: State) -> tf.Tensor | float:
+        """W z2 for k = 0, W'z1 for k = 1; 0.0 where the other side isn't there."""
+        other = 1 - k
+        if other >= len(state) or state[other] is None:
+            return 0.0
+        return couple(state[other], LowRank(self.u, self.v), transpose=k == 0)
 
-    def transposed(self) -> LowRankRBM:
-        """The same RBM with its sides exchanged."""
-        return LowRankRBM(self.b2, self.b1, self.v, self.u)
+    def with_fields(self, fields: Sequence[tf.Tensor]) -> LowRankRBM:
+        """The RBM with other biases."""
+        return LowRankRBM(*fields, self.u, self.v)
 
     def difference(self, new: LowRankRBM) -> LowRankRBM:
-        """An RBM of rank 2r with the energy E_new - E_self.
-
-        u_new v_new' - u v' = (u_new - u) v_new' + u (v_new - v)': each term is as small as the
-        change, where [u_new, u] [v_new, -v]' would subtract couplings of full size.
-        """
-        u = tf.concat([new.u - self.u, self.u], -1)
-        v = tf.concat([new.v, new.v - self.v], -1)
-        return LowRankRBM(new.b1 - self.b1, new.b2 - self.b2, u, v)
+        """An RBM of rank 2r with the energy E_new - E_self."""
+        factors = low_rank_difference(LowRank(self.u, self.v), LowRank(new.u, new.v))
+        return LowRankRBM(new.b1 - self.b1, new.b2 - self.b2, *factors)
 
     def rms_coupling(self) -> tf.Tensor:
         """The root of the mean of W^2 over units and batch, a scalar."""
-        return _rms(self.u, self.v)
+        return tf.sqrt(low_rank_mean_square(self.u, self.v))
 
 
 class _IsingParameters(NamedTuple):
@@ -68,7 +78,7 @@ class _IsingParameters(NamedTuple):
 
 
 class LowRankIsingRBM(_IsingParameters, AnyIsingRBM):
-    """RBMs of spins with J = u v'; all methods are those of `ising.AnyIsingRBM`.
+    """RBMs of spins with J = u v'; see `ising.AnyIsingRBM`.
 
     Attributes:
       f1: fields of the first side, [..., n1].
@@ -77,23 +87,28 @@ class LowRankIsingRBM(_IsingParameters, AnyIsingRBM):
     """
 
     __slots__ = ()
+    AXES = {"f1": ("n1",), "f2": ("n2",), "u": ("n1", "r"), "v": ("n2", "r")}
 
-    def coupling1(self, s2: tf.Tensor) -> tf.Tensor:
-        """J s2, [..., C, n1]."""
-        return _product(s2, self.v, self.u)
+    def with_fields(self, fields: Sequence[tf.Tensor]) -> LowRankIsingRBM:
+        """The RBM with other fields."""
+        return LowRankIsingRBM(*fields, self.u, self.v)
 
-    def coupling2(self, s1: tf.Tensor) -> tf.Tensor:
-        """J's1, [..., C, n2]."""
-        return _product(s1, self.u, self.v)
+    def difference(self, new: LowRankIsingRBM) -> LowRankIsingRBM:
+        """An RBM of rank 2r with the energy E_new - E_self."""
+        factors = low_rank_difference(LowRank(self.u, self.v), LowRank(new.u, new.v))
+        return LowRankIsingRBM(new.f1 - self.f1, new.f2 - self.f2, *factors)
 
     def binary(self) -> LowRankRBM:
-        """The same distribution in the parameters of binary units."""
+        """The same distribution in the parameters of bits."""
         sums1, sums2 = _sums(self.u, self.v)
         return LowRankRBM(2 * (self.f1 - sums1), 2 * (self.f2 - sums2), 4 * self.u, self.v)
 
     def rms_coupling(self) -> tf.Tensor:
-        """The root of the mean of W^2 over units and batch, a scalar."""
-        return 4 * _rms(self.u, self.v)
+        """The root of the mean of J^2 over units and batch, a scalar."""
+        return tf.sqrt(low_rank_mean_square(self.u, self.v))
+
+    def _product(self, s: tf.Tensor, transpose: bool) -> tf.Tensor:
+        return couple(s, LowRank(self.u, self.v), transpose)
 
     def _of_outer_products(self, left: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Those of u and v: dJ v and dJ'u, for dJ = left'right, which is never formed."""
@@ -108,20 +123,7 @@ def from_binary(rbm: LowRankRBM) -> LowRankIsingRBM:
     return LowRankIsingRBM(rbm.b1 / 2 + sums1, rbm.b2 / 2 + sums2, u, rbm.v)
 
 
-def _product(z: tf.Tensor, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-    """Rows z times first second', [..., C, n]."""
-    return product(product(z, first), second, transpose_w=True)
-
-
 def _sums(u: tf.Tensor, v: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Row sums [..., n1] and column sums [..., n2] of u v'."""
     of_rows = tf.reduce_sum(u * tf.reduce_sum(v, -2, keepdims=True), -1)
     return of_rows, tf.reduce_sum(v * tf.reduce_sum(u, -2, keepdims=True), -1)
-
-
-def _rms(u: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
-    """The root mean square of u v' over units and batch: tr(WW') = sum of (u'u) * (v'v)."""
-    grams = tf.matmul(u, u, transpose_a=True) * tf.matmul(v, v, transpose_a=True)
-    squares = tf.reduce_mean(tf.reduce_sum(grams, [-2, -1]))
-    # rounding leaves a sum that cancels anywhere near 0
-    return tf.sqrt(tf.nn.relu(squares) / (u.shape[-2] * v.shape[-2]))

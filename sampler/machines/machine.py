@@ -1,0 +1,339 @@
+"""Boltzmann machines of blocks: what all have in common, and the general one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import tensorflow as tf
+
+from sampler.families import Family
+
+State = tuple[Any, ...]
+"""Blocks' states [..., C, n_k]; where a block plays no part it may be None or, at the end, missing."""
+
+_Self = TypeVar("_Self", bound="AnyMachine")
+
+
+class AnyMachine:
+    r"""A batch of Boltzmann machines over K blocks of units, each with its exponential family.
+
+      log p*(x) = sum_k <f_k, x_k> + log base_k(x_k) + sum_{k<l} x_k' W_kl x_l,   p = p* / Z
+
+    and the energy is -log p*. Units of a block don't interact, so that a Gibbs sweep draws them at
+    once, and one block can be summed out by its family's log-partition function.
+
+    States have an axis of chains just before the units: x_k is [..., C, n_k], with the machine's
+    batch dimensions in front (a prior has none, a mini-batch of posteriors one). A machine is a
+    value made of tensors, which `tf.nest` takes apart and puts together.
+
+    A subclass brings `families`, `fields`, `coupling`, `with_fields` and `rms_coupling`; whoever
+    takes a machine reads no couplings, only calls these.
+
+    Attributes:
+      AXES: of a named tuple, the names of each field's axes after those of the batch.
+      families: of the K blocks.
+    """
+
+    __slots__ = ()
+    AXES: ClassVar[dict[str, tuple[str, ...]]] = {}
+    families: tuple[Family, ...]
+
+    @property
+    def fields(self) -> tuple[tf.Tensor, ...]:
+        """f_k, [..., n_k], of the K blocks."""
+        raise NotImplementedError
+
+    def coupling(self, k: int, state: State) -> tf.Tensor | float:
+        """sum_l W_kl x_l over the blocks that are there, [..., C, n_k]; 0.0 if none is coupled.
+
+        Block k itself is never read.
+        """
+        raise NotImplementedError
+
+    def with_fields(self: _Self, fields: Sequence[tf.Tensor]) -> _Self:
+        """The machine with other fields."""
+        raise NotImplementedError
+
+    def rms_coupling(self) -> tf.Tensor:
+        """The root of the mean of W^2 over pairs of units and batch, a scalar."""
+        raise NotImplementedError
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """n_k: numbers in each block's state."""
+        return tuple(field.shape[-1] for field in self.fields)
+
+    @property
+    def batch_shape(self) -> tf.TensorShape:
+        """The leading dimensions [...]."""
+        return tf.TensorShape(self.fields[0].shape[:-1])
+
+    def map(self: _Self, fn: Callable[[Any], Any]) -> _Self:
+        """The machines with `fn` of each parameter."""
+        if isinstance(self, tuple):  # its parameters may be lists, which tf.nest would enter
+            return type(self)(*(fn(parameter) for parameter in self))
+        return tf.nest.map_structure(fn, self)
+
+    def cast(self: _Self, dtype: tf.DType = tf.float32) -> _Self:
+        """The parameters as tensors of `dtype`, whatever arrays or lists they are."""
+        return self.map(lambda t: tf.cast(tf.convert_to_tensor(t), dtype))
+
+    def copies(self: _Self, count: int) -> _Self:
+        """`count` equal machines along a new leading batch axis."""
+        return self.map(lambda t: tf.tile(t[None], [count] + [1] * t.shape.rank))
+
+    def difference(self: _Self, new: Any) -> _Self:
+        """A machine of which the `interaction` is new's less this one's, both of one type."""
+        return tf.nest.map_structure(tf.subtract, new, self)
+
+    def split(self, x: tf.Tensor, first: int = 0) -> tuple[tf.Tensor, ...]:
+        """States [..., n] of all blocks from `first` on, side by side, as a tuple of blocks."""
+        return tuple(tf.split(x, self.sizes[first:], -1))
+
+    def natural(self, k: int, state: State) -> tf.Tensor:
+        """Natural parameters f_k + sum_l W_kl x_l of block k given the others, [..., C, n_k]."""
+        return with_chains(self.fields[k][..., None, :], self.coupling(k, state), state)
+
+    def interaction(self, state: State) -> tf.Tensor:
+        """sum_k <f_k, x_k> + sum_{k<l} x_k' W_kl x_l over the blocks that are there, [..., C].
+
+        Linear in each block, and in fields and couplings.
+        """
+        total: tf.Tensor | float = 0.0
+        before: list[Any] = [None] * len(state)
+        for k, x in enumerate(state):
+            if x is not None:
+                eta = self.fields[k][..., None, :] + self.coupling(k, tuple(before))
+                total += tf.reduce_sum(eta * x, -1)
+                before[k] = x
+        return total
+
+    def log_base(self, state: State) -> tf.Tensor | float:
+        """sum_k log base_k(x_k) over the blocks that are there, [..., C]; 0.0 if all are discrete."""
+        continuous = [
+            tf.reduce_sum(family.log_base(x), -1)
+            for family, x in zip(self.families, state, strict=False)
+            if x is not None and not family.discrete
+        ]
+        return tf.add_n(continuous) if continuous else 0.0
+
+    def energy(self, state: State) -> tf.Tensor:
+        """-log p*(x), [..., C]."""
+        return -(self.interaction(state) + self.log_base(state))
+
+    def mean_energy(self, state: State, weights: tf.Tensor) -> tf.Tensor:
+        """sum_c weights_c E(x_c), [...], for weights [..., C]."""
+        return tf.reduce_sum(weights * self.energy(state), -1)
+
+    def energy_change(self, new: Any, state: State) -> tf.Tensor:
+        """E_new - E_self of states, [..., C], from the parameters' differences.
+
+        Subtracting two energies of order 100 would lose the small change between two steps.
+        """
+        return -self.difference(new).interaction(state)
+
+    def matrix(self, k: int, l: int) -> tf.Tensor:
+        """W_kl in full, [..., n_k, n_l]."""
+        dtype, size = self.fields[l].dtype, self.sizes[l]
+        each = tf.eye(size, dtype=dtype) + tf.zeros([*self.batch_shape, 1, 1], dtype)
+        state = tuple(each if i == l else None for i in range(len(self.families)))
+        rows = self.coupling(k, state) + tf.zeros([*self.batch_shape, size, self.sizes[k]], dtype)
+        return tf.linalg.matrix_transpose(rows)
+
+    def precision(self, blocks: Sequence[int]) -> tf.Tensor:
+        """The joint precision matrix of Gaussian blocks given all others, [..., n, n]."""
+
+        def part(k: int, l: int) -> tf.Tensor:
+            if k != l:
+                return -self.matrix(k, l)
+            own = tf.constant(self.families[k].precision, self.fields[k].dtype)  # type: ignore[attr-defined]
+            shape = [*self.batch_shape, self.sizes[k]]
+            return tf.linalg.diag(tf.broadcast_to(own, shape))
+
+        return tf.concat([tf.concat([part(k, l) for l in blocks], -1) for k in blocks], -2)
+
+    def log_marginal(self, state: State, block: int = -1) -> tf.Tensor:
+        """log of p*(x) summed over one block (the last), minus the free energy of the rest: [..., C].
+
+        Args:
+          state: of all blocks but `block`, whose place may be None or missing.
+          block: which one is summed out.
+        """
+        block %= len(self.families)
+        rest = tuple(None if k == block else x for k, x in enumerate(state))
+        summed = self.families[block].log_partition(self.natural(block, state))
+        value = tf.reduce_sum(summed, -1) + self.log_base(rest)
+        return value + self.interaction(rest) if any(x is not None for x in rest) else value
+
+
+def with_chains(field: tf.Tensor, coupling: tf.Tensor | float, state: State) -> tf.Tensor:
+    """field [..., 1 or C, n] + coupling, [..., C, n], also where nothing is coupled (0.0)."""
+    if not isinstance(coupling, float):
+        return field + coupling
+    like = next(x for x in state if x is not None)
+    wide = tf.broadcast_to(field, tf.concat([tf.shape(like)[:-1], tf.shape(field)[-1:]], 0))
+    wide.set_shape([*like.shape[:-1], field.shape[-1]])
+    return wide
+
+
+class LowRank(NamedTuple):
+    """Couplings W = u v', of which no method forms W.
+
+    Attributes:
+      u, v: [..., n_k, r] and [..., n_l, r].
+    """
+
+    u: tf.Tensor
+    v: tf.Tensor
+
+
+class Machine(AnyMachine):
+    """K blocks with dense or factored couplings between any two; see `AnyMachine`.
+
+    Args:
+      families: of each block.
+      fields: of each block, [..., n_k].
+      couplings: for pairs (k, l) of blocks, k < l, a matrix [..., n_k, n_l] or `LowRank` factors;
+        pairs that are missing are not coupled.
+
+    Raises:
+      ValueError: shapes that don't fit, a coupling inside a block, a block that doesn't exist.
+    """
+
+    def __init__(
+        self,
+        families: Sequence[Family],
+        fields: Sequence[Any],
+        couplings: Mapping[tuple[int, int], Any],
+    ):
+        self.families = tuple(families)
+        self._fields = tuple(_tensor(field) for field in fields)
+        self.couplings = {
+            pair: LowRank(*map(_tensor, w)) if isinstance(w, tuple) else _tensor(w)
+            for pair, w in sorted(couplings.items())
+        }
+        _check_structure(self)
+
+    def __tf_flatten__(self) -> tuple[tuple, tuple]:
+        pairs = tuple(self.couplings)
+        return (self.families, pairs), (self._fields, tuple(self.couplings.values()))
+
+    @classmethod
+    def __tf_unflatten__(cls, metadata: tuple, components: tuple) -> Machine:
+        machine = cls.__new__(cls)
+        machine.families, pairs = metadata
+        machine._fields, values = components
+        machine.couplings = dict(zip(pairs, values, strict=True))
+        return machine
+
+    @property
+    def fields(self) -> tuple[tf.Tensor, ...]:
+        """f_k, [..., n_k], of the K blocks."""
+        return self._fields
+
+    def coupling(self, k: int, state: State) -> tf.Tensor | float:
+        """sum_l W_kl x_l over the blocks that are there, [..., C, n_k]; 0.0 if none is coupled."""
+        terms = [
+            couple(state[j if k == i else i], w, transpose=k == i)
+            for (i, j), w in self.couplings.items()
+            if k in (i, j) and _present(state, j if k == i else i)
+        ]
+        return tf.add_n(terms) if terms else 0.0
+
+    def with_fields(self, fields: Sequence[tf.Tensor]) -> Machine:
+        """The machine with other fields."""
+        return Machine(self.families, fields, self.couplings)
+
+    def difference(self, new: Machine) -> Machine:
+        """The parameters' differences: energies are linear in them."""
+        fields = [b - a for a, b in zip(self._fields, new._fields, strict=True)]
+        couplings = {
+            pair: low_rank_difference(w, new.couplings[pair])
+            if isinstance(w, LowRank)
+            else new.couplings[pair] - w
+            for pair, w in self.couplings.items()
+        }
+        return Machine(self.families, fields, couplings)
+
+    def rms_coupling(self) -> tf.Tensor:
+        """The root of the mean of W^2 over pairs of units and batch, a scalar."""
+        counts = {(k, l): float(self.sizes[k] * self.sizes[l]) for k, l in self.couplings}
+        squares = [counts[pair] * _mean_square(w) for pair, w in self.couplings.items()]
+        return tf.sqrt(tf.add_n(squares) / sum(counts.values())) if squares else tf.constant(0.0)
+
+
+def couple(x: tf.Tensor, w: Any, transpose: bool = False) -> tf.Tensor:
+    """Rows x times W, or its transpose: [..., C, n]."""
+    if not isinstance(w, LowRank):
+        return product(x, w, transpose)
+    first, second = (w.v, w.u) if transpose else (w.u, w.v)
+    return product(product(x, first), second, transpose_w=True)
+
+
+def product(x: tf.Tensor, w: tf.Tensor, transpose_w: bool = False) -> tf.Tensor:
+    """Rows x times w or its transpose; for one machine all rows in one product, as its gradient."""
+    if w.shape.rank == 2:
+        return tf.tensordot(x, w, [[-1], [int(transpose_w)]])
+    return tf.matmul(x, w, transpose_b=transpose_w)
+
+
+def low_rank_difference(old: LowRank, new: LowRank) -> LowRank:
+    """Factors of rank 2r of u_new v_new' - u v'.
+
+    That is (u_new - u) v_new' + u (v_new - v)': each term is as small as the change, where
+    [u_new, u] [v_new, -v]' would subtract couplings of full size.
+    """
+    u = tf.concat([new.u - old.u, old.u], -1)
+    return LowRank(u, tf.concat([new.v, new.v - old.v], -1))
+
+
+def low_rank_mean_square(u: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
+    """The mean square of u v' over units and batch: tr(WW') = sum of (u'u) * (v'v)."""
+    grams = tf.matmul(u, u, transpose_a=True) * tf.matmul(v, v, transpose_a=True)
+    squares = tf.reduce_mean(tf.reduce_sum(grams, [-2, -1]))
+    # rounding leaves a sum that cancels anywhere near 0
+    return tf.nn.relu(squares) / float(u.shape[-2] * v.shape[-2])
+
+
+def _mean_square(w: Any) -> tf.Tensor:
+    return low_rank_mean_square(*w) if isinstance(w, LowRank) else tf.reduce_mean(w**2)
+
+
+def _tensor(value: Any) -> Any:
+    """A tensor of float32, or of float64 where it is one of these already."""
+    return value if tf.is_tensor(value) else tf.convert_to_tensor(value, tf.float32)
+
+
+def _present(state: State, k: int) -> bool:
+    return k < len(state) and state[k] is not None
+
+
+def _check_structure(machine: Machine) -> None:
+    """Raises ValueError unless families, fields and couplings fit one another."""
+    families, fields = machine.families, machine.fields
+    if not families or len(families) != len(fields):
+        raise ValueError(
+            f"fields: found {len(fields)} for {len(families)} families; accepted: one for each "
+            "block, and a block at least"
+        )
+    for k, (family, field) in enumerate(zip(families, fields, strict=True)):
+        if not field.shape.rank or not field.shape[-1] or field.shape[-1] % family.width:
+            raise ValueError(
+                f"fields[{k}]: found shape {tuple(field.shape)}; accepted: [..., n], n a positive "
+                f"multiple of {family.width} for {family}"
+            )
+    for (k, l), w in machine.couplings.items():
+        if not 0 <= k < l < len(families):
+            inside = ", which couples units inside a block" if k == l else ""
+            raise ValueError(
+                f"couplings: found the pair {(k, l)}{inside}; accepted: pairs (k, l) of blocks, "
+                f"0 <= k < l < {len(families)}"
+            )
+        found = (w.u.shape[-2], w.v.shape[-2]) if isinstance(w, LowRank) else tuple(w.shape[-2:])
+        expected = fields[k].shape[-1], fields[l].shape[-1]
+        if found != expected:
+            raise ValueError(
+                f"couplings[{(k, l)}]: found {found[0]} x {found[-1]}; accepted: "
+                f"{expected[0]} x {expected[1]} units"
+            )
