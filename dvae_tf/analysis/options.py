@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 if TYPE_CHECKING:  # TensorFlow is loaded when the flags have been read
-    from sampler.machines.rbm import RBM, AnyRBM
+    from sampler.machines.machine import AnyMachine
 
 
 def define(num_images: int) -> None:
@@ -29,7 +29,7 @@ def define(num_images: int) -> None:
     flags.DEFINE_integer("seed", 0, "of all random numbers", lower_bound=0)
 
 
-def load(values: flags.FlagValues) -> tuple[AnyRBM, RBM]:
+def load(values: flags.FlagValues) -> tuple[AnyMachine, AnyMachine]:
     """The posteriors [B] of the chosen images, and the prior.
 
     Raises:
@@ -39,9 +39,13 @@ def load(values: flags.FlagValues) -> tuple[AnyRBM, RBM]:
 
     from dvae_tf import data, export
     from dvae_tf.evaluation import evaluate
+    from sampler.machines.low_rank import LowRankRBM
+    from sampler.machines.rbm import RBM
 
     model = export.ExportedModel(Path(values.export_dir))
     images = data.load(values.dataset, values.data_dir).split(values.split)
     model.check_pixels(images.shape[1], values.dataset)
     chosen = evaluate.subset(evaluate.binary(images), values.num_images)
-    return model.encode(tf.constant(chosen, tf.float32)), model.prior_rbm()
+    parameters = model.encode(tf.constant(chosen, tf.float32))
+    posteriors = (RBM if "w" in parameters else LowRankRBM)(**parameters)
+    return posteriors, model.prior_machine()
