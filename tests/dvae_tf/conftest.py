@@ -17,6 +17,11 @@ from dvae_tf.config import Config
 from dvae_tf.model import DVAE
 from sampler.machines.rbm import RBM
 
+# two devices for two replicas, before TensorFlow starts; all else runs on the first
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
 UNITS = 6
 """Latents of each side: 4096 states in all."""
 
