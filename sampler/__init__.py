@@ -13,12 +13,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sampler.machines.dimod import from_bqm
+    from sampler.machines.graph import GraphMachine, from_graph
     from sampler.machines.rbm import RBM
 
 _MODULES = {
     "ais": "annealing.ais",
     "bridge": "annealing.bridge",
     "diagnostics": "diagnostics",
+    "elimination": "exact.elimination",
     "exact": "exact",
     "gibbs": "gibbs",
     "gibbs_kernel": "gibbs_kernel",
@@ -35,12 +38,20 @@ _MODULES = {
 }
 """What a user imports, and where it stands; the others serve these."""
 
-__all__ = ["RBM", *_MODULES]
+_NAMES = {
+    "GraphMachine": "machines.graph",
+    "RBM": "machines.rbm",
+    "from_bqm": "machines.dimod",
+    "from_graph": "machines.graph",
+}
+"""What stands in a module but is imported from here."""
+
+__all__ = ["GraphMachine", "RBM", "from_bqm", "from_graph", *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "RBM":
-        return importlib.import_module("sampler.machines.rbm").RBM
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"sampler.{_NAMES[name]}"), name)
     if name in _MODULES:
         return importlib.import_module(f"sampler.{_MODULES[name]}")
     raise AttributeError(f"module 'sampler' has no attribute {name!r}")
