@@ -2,9 +2,9 @@
 
 Knows nothing of autoencoders, and is usable on its own; see the README beside this file.
 
-`RBM` and every module can be imported from here: `from sampler import RBM, ais, exact, seeds`. A
-module is loaded when it is first asked for, so that `import sampler` alone costs nothing, and the
-command line can answer `--help`, and quieten TensorFlow, before TensorFlow starts.
+All public names can be had from here: `import sampler; sampler.IsingRBM`, `from sampler import RBM,
+ais, exact`. A module is loaded when it is first asked for, so that `import sampler` alone costs
+nothing, and the command line can answer `--help`, and quieten TensorFlow, before TensorFlow starts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sampler.machines.dimod import from_bqm
     from sampler.machines.graph import GraphMachine, from_graph
+    from sampler.machines.ising import IsingRBM
+    from sampler.machines.low_rank import LowRankIsingRBM, LowRankRBM
+    from sampler.machines.machine import LowRank, Machine
     from sampler.machines.rbm import RBM
+
+__version__ = "0.2.0"
 
 _MODULES = {
     "ais": "annealing.ais",
@@ -23,9 +28,11 @@ _MODULES = {
     "diagnostics": "diagnostics",
     "elimination": "exact.elimination",
     "exact": "exact",
+    "families": "families",
     "gibbs": "gibbs",
     "gibbs_kernel": "gibbs_kernel",
     "low_rank": "machines.low_rank",
+    "machines": "machines",
     "mean_field": "mean_field",
     "parallel_tempering": "tempering.parallel_tempering",
     "pcd": "populations.pcd",
@@ -36,17 +43,22 @@ _MODULES = {
     "schedules": "annealing.schedules",
     "seeds": "seeds",
 }
-"""What a user imports, and where it stands; the others serve these."""
+"""Modules that a user imports, and where they stand; the others serve these."""
 
 _NAMES = {
     "GraphMachine": "machines.graph",
+    "IsingRBM": "machines.ising",
+    "LowRank": "machines.machine",
+    "LowRankIsingRBM": "machines.low_rank",
+    "LowRankRBM": "machines.low_rank",
+    "Machine": "machines.machine",
     "RBM": "machines.rbm",
     "from_bqm": "machines.dimod",
     "from_graph": "machines.graph",
 }
-"""What stands in a module but is imported from here."""
+"""Classes and functions, and where they stand."""
 
-__all__ = ["GraphMachine", "RBM", "from_bqm", "from_graph", *_MODULES]
+__all__ = ["__version__", *_NAMES, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -48,15 +48,16 @@ def _check_axes(values: dict[str, Any], axes: dict[str, tuple[str, ...]], name: 
 
 
 def _check_precision(machine: AnyMachine, name: str) -> None:
-    """Raises ValueError unless Gaussian blocks that are coupled have a positive definite precision."""
+    """Raises ValueError unless the Gaussian blocks' joint precision is positive definite."""
     blocks = [k for k, family in enumerate(machine.families) if not family.discrete]
     if len(blocks) < 2 or not tf.executing_eagerly():
         return
     smallest = np.linalg.eigvalsh(machine.cast(tf.float64).precision(blocks)).min()
     if smallest <= 0:
         raise ValueError(
-            f"{name}: found couplings between Gaussian blocks {blocks} of which the joint precision "
-            f"has an eigenvalue of {smallest:.3g}, so that Z is infinite; accepted: positive definite"
+            f"{name}: found couplings between the Gaussian blocks {blocks} that leave their joint "
+            f"precision an eigenvalue of {smallest:.3g}: Z is infinite; accepted: one that is "
+            "positive definite"
         )
 
 

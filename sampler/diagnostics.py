@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from sampler import checks, mean_field
-from sampler.machines.rbm import AnyRBM
+from sampler.machines.machine import AnyMachine, State
 
 
 def autocorrelation_time(trace: tf.Tensor) -> tf.Tensor:
@@ -72,46 +72,46 @@ class Modes(NamedTuple):
     """Modes that samples belong to, the most visited first.
 
     Attributes:
-      mean1, mean2: mean-field means, NumPy float32, [M, n1] and [M, n2].
+      means: mean-field means of each block, NumPy float32, [M, n_k].
       shares: fraction of the samples in each, float64, [M].
     """
 
-    mean1: np.ndarray
-    mean2: np.ndarray
+    means: tuple[np.ndarray, ...]
     shares: np.ndarray
 
 
 def count_modes(
-    rbm: AnyRBM, z2: tf.Tensor, tolerance: float = 0.05, max_iterations: int = 1000
+    machine: AnyMachine, state: State, tolerance: float = 0.05, max_iterations: int = 1000
 ) -> Modes:
     """The mean-field modes that samples lie in, and their shares; their number is len(shares).
 
-    From each sample, m1 = sigmoid(b1 + W m2) and m2 = sigmoid(b2 + W'm1) alternate until nothing
-    moves by more than 1e-5: a descent of the mean-field free energy into its nearest minimum.
-    Minima that differ by less than `tolerance`, mean over all units, are one mode.
+    From each sample the blocks' mean-field updates alternate until nothing moves by more than 1e-5:
+    a descent of the mean-field free energy into its nearest minimum. Minima that differ by less
+    than `tolerance`, mean over all units, are one mode.
 
     Args:
-      rbm: without batch dimensions.
-      z2: samples [C, n2]; of samples z1, their means tf.sigmoid(rbm.logits2(z1)).
+      machine: without batch dimensions.
+      state: samples of all blocks, [C, n_k].
       tolerance: mean absolute difference under which two minima are one.
       max_iterations: after which a slow descent is cut short (near a critical point).
 
     Raises:
-      ValueError: an RBM with batch dimensions, or samples of another shape.
+      ValueError: a machine with batch dimensions, or samples of another shape.
     """
-    checks.check_rbm(rbm)
-    if rbm.b2.shape.rank != 1 or z2.shape[1:] != rbm.b2.shape or not len(z2):
+    checks.check_machine(machine)
+    found = [tuple(x.shape[1:]) for x in state]
+    if machine.batch_shape.rank or found != [(n,) for n in machine.sizes] or not len(state[0]):
         raise ValueError(
-            f"z2 {tuple(z2.shape)} and rbm.b2 {tuple(rbm.b2.shape)}; accepted: [C, n2] and [n2]"
+            f"state: found blocks {[tuple(x.shape) for x in state]} for a machine of batch shape "
+            f"{tuple(machine.batch_shape)}; accepted: [C, n] with n of {machine.sizes}, no batch"
         )
-    z2 = tf.cast(z2, tf.float32)
-    m2, m1 = mean_field.fixed_point(rbm.transposed(), z2, 1e-5, max_iterations)
-    both = np.concatenate([m1, m2], -1)
-    label = mean_field.group(both, lambda gaps: gaps.mean(-1) < tolerance)
+    means = mean_field.fixed_point(machine.cast(), tuple(state), 1e-5, max_iterations)
+    together = np.concatenate(means, -1)
+    label = mean_field.group(together, lambda gaps: gaps.mean(-1) < tolerance)
     counts = np.bincount(label)
     order = np.argsort(-counts, kind="stable")
     chosen = np.unique(label, return_index=True)[1][order]
-    return Modes(m1.numpy()[chosen], m2.numpy()[chosen], counts[order] / len(both))
+    return Modes(tuple(m.numpy()[chosen] for m in means), counts[order] / len(together))
 
 
 def _check_trace(trace: tf.Tensor) -> tf.Tensor:

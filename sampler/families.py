@@ -1,8 +1,8 @@
 """Exponential families of single units: what a block of a Boltzmann machine is made of.
 
 A unit x with natural parameter eta has p(x) = base(x) exp(eta x - A(eta)), A the log-partition
-function. A block's state [..., n] holds `width` numbers for each unit: one, or the one-hot vector of
-a categorical unit, of which eta and x are vectors too. Families are static values: they can be
+function. A block's state [..., n] holds `width` numbers for each unit: one, or the one-hot vector
+of a categorical unit, of which eta and x are vectors too. Families are static values: they can be
 compared and hashed, and a `tf.function` is traced once for each.
 """
 

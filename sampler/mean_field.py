@@ -34,7 +34,7 @@ def of_fields(machine: AnyMachine) -> tuple[tf.Tensor, ...]:
 def update(machine: AnyMachine, means: State) -> tuple[tuple, tuple]:
     """Each block's optimal natural parameters in turn, and the means that they give.
 
-    The first block's means are replaced before they are read, and may be None where there are others.
+    The first block's means are replaced before they are read; beside others they may be None.
     """
     etas, blocks = [], list(means)
     for k, family in enumerate(machine.families):

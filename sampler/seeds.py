@@ -36,7 +36,7 @@ def as_seed(seed: int | tf.Tensor) -> tf.Tensor:
         return tf.convert_to_tensor(seed, tf.int32)
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(
-            f"seed: found {seed!r}; accepted: an integer, 0 or more, or an int32 tensor of shape [2]"
+            f"seed: found {seed!r}; accepted: an integer, 0 or more, or an int32 [2] tensor"
         )
     return make_seed(int(seed))
 

@@ -31,7 +31,7 @@ class Bridge(NamedTuple):
 
     @property
     def num_kept(self) -> int:
-        """Blocks in a state along the bridge: all but the last, or one of no units if it is alone."""
+        """Blocks in a state along the bridge: all but the last, or one without units."""
         return max(1, len(self.base) - 1)
 
     @property
@@ -70,7 +70,7 @@ class Bridge(NamedTuple):
         return with_chains(base + beta * (field - base), coupling, state)
 
     def log_weight(self, state: State, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
-        """log of the ratio of the unnormalised probabilities at two temperatures, float64, [..., C].
+        """log of the ratio of unnormalised probabilities at two temperatures, float64, [..., C].
 
         The last block is summed out. The rounding is relative to the step, however small.
 
@@ -93,17 +93,11 @@ class Bridge(NamedTuple):
         drawn = self.machine.families[last].sample(self.natural(last, state, beta), seed)
         return (*state[:last], drawn)
 
-    def sweep(
-        self, state: State, beta: tf.Tensor, seed: tf.Tensor, reverse: bool = False
-    ) -> tuple[tf.Tensor, ...]:
-        """A Gibbs sweep of the last block and then the kept ones, in their order.
-
-        It leaves p_beta of the kept blocks as it is; `reverse` takes them in the opposite order,
-        which is the same chain run backwards. With one kept block the two are the same.
-        """
+    def sweep(self, state: State, beta: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """A sweep of the last block and then the kept ones, which leaves their law as it is."""
         last = len(self.base) - 1
         blocks = list(self.complete(state, beta, seeds.fold_in(seed, last + 1)))
-        for k in reversed(range(last)) if reverse else range(last):
+        for k in range(last):
             eta = self.natural(k, tuple(blocks), beta)
             blocks[k] = self.machine.families[k].sample(eta, seeds.fold_in(seed, k + 1))
         return tuple(blocks[:last]) or tuple(state)

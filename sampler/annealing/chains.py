@@ -1,6 +1,6 @@
-"""Weighted chains moved along a bridge of RBMs: what annealed importance sampling is made of.
+"""Weighted chains moved along a bridge: what annealed importance sampling is made of.
 
-`start` and `anneal` are graph-level pieces; `along` runs them, compiled, for any batch and number
+`initial` and `anneal` are graph-level pieces; `along` runs them, compiled, for any batch and number
 of chains, in pieces that fit the memory.
 """
 
@@ -15,83 +15,56 @@ import tensorflow as tf
 from sampler import seeds
 from sampler.annealing import pieces as chunks
 from sampler.annealing.bridge import Bridge
-from sampler.weights.estimates import Estimate, estimate
+from sampler.machines.machine import State
+from sampler.weights.estimates import Estimate, Samples, Trace, estimate
 
 _SEGMENT = 250
 _ROUNDING = 2.0**-24
 _ROUNDING_OF_SUMS = 2.0**-48
 
 
-class State(NamedTuple):
+class Chains(NamedTuple):
     """Weighted chains on their way along a bridge.
 
     Attributes:
-      z1: states of the first side, [..., C, n1].
+      state: of the kept blocks, [..., C, n_k].
       log_weights: float64, [..., C].
     """
 
-    z1: tf.Tensor
+    state: State
     log_weights: tf.Tensor
 
 
-class Trace(NamedTuple):
-    """The weights along a bridge.
-
-    Attributes:
-      betas: the inverse temperatures, in the order that they were passed, float32 [T].
-      log_mean_weight: log of the mean weight at each, float64 [..., T]: forward, the estimate of
-        log Z at that temperature.
-      ess: effective sample size at each, float64 [..., T].
-    """
-
-    betas: np.ndarray
-    log_mean_weight: tf.Tensor
-    ess: tf.Tensor
-
-
-class Run(NamedTuple):
-    """What annealing gives.
-
-    Attributes:
-      state: the end states with their weights: forward, weighted samples of the target.
-      estimate: of the target's log Z.
-      trace: the weights at each temperature.
-    """
-
-    state: State
-    estimate: Estimate
-    trace: Trace
-
-
-def start(bridge: Bridge, num_chains: int | tf.Tensor, seed: tf.Tensor) -> State:
+def initial(bridge: Bridge, num_chains: int | tf.Tensor, seed: tf.Tensor) -> Chains:
     """Exact samples of the base, with weights of which the mean is log Z of the base."""
-    z1 = bridge.sample_base(num_chains, seed)
-    return State(z1, bridge.log_z_base()[..., None] + tf.zeros(tf.shape(z1)[:-1], tf.float64))
+    state = bridge.initial(num_chains, seed)
+    zeros = tf.zeros(tf.shape(state[0])[:-1], tf.float64)
+    return Chains(state, bridge.log_z_base()[..., None] + zeros)
 
 
-def anneal(bridge: Bridge, state: State, betas: tf.Tensor, seed: tf.Tensor) -> State:
+def anneal(bridge: Bridge, chains: Chains, betas: tf.Tensor, seed: tf.Tensor) -> Chains:
     """Moves chains along `betas` (float32, [T]; rising or falling): weight, then sweep."""
-    return _anneal(bridge, state, betas, seed)[0]
+    return _anneal(bridge, chains, betas, seed)[0]
 
 
 def _anneal(
-    bridge: Bridge, state: State, betas: tf.Tensor, seed: tf.Tensor
-) -> tuple[State, tf.Tensor]:
-    """The state at the end, and `_sums` of the weights after each step, [..., 2, T - 1]."""
+    bridge: Bridge, chains: Chains, betas: tf.Tensor, seed: tf.Tensor
+) -> tuple[Chains, tf.Tensor]:
+    """The chains at the end, and `_sums` of the weights after each step, [..., 2, T - 1]."""
     count = tf.shape(betas)[0] - 1
-    shape = state.log_weights.shape[:-1] + [2]
+    shape = chains.log_weights.shape[:-1] + [2]
     trace = tf.TensorArray(tf.float64, count, element_shape=shape)
 
-    def body(i: tf.Tensor, z1: tf.Tensor, log_weights: tf.Tensor, trace: tf.TensorArray) -> tuple:
+    def body(i: tf.Tensor, state: State, log_weights: tf.Tensor, trace: tf.TensorArray) -> tuple:
         beta, new_beta = betas[i], betas[i + 1]
-        log_weights += bridge.log_weight(z1, beta, new_beta)
-        z1 = bridge.sweep(z1, new_beta, seeds.fold_in(seed, i))
-        return i + 1, z1, log_weights, trace.write(i, _sums(log_weights))
+        log_weights += bridge.log_weight(state, beta, new_beta)
+        state = bridge.sweep(state, new_beta, seeds.fold_in(seed, i))
+        return i + 1, state, log_weights, trace.write(i, _sums(log_weights))
 
-    _, z1, log_weights, trace = tf.while_loop(lambda i, *_: i < count, body, (0, *state, trace))
+    _, state, log_weights, trace = tf.while_loop(lambda i, *_: i < count, body, (0, *chains, trace))
     sums = trace.stack()
     rank = sums.shape.rank
-    return State(z1, log_weights), tf.transpose(sums, [*range(1, rank), 0])
+    return Chains(state, log_weights), tf.transpose(sums, [*range(1, rank), 0])
 
 
 def _sums(log_weights: tf.Tensor) -> tf.Tensor:
@@ -103,40 +76,59 @@ _anneal_compiled = tf.function(_anneal, jit_compile=True, autograph=False)
 
 
 def along(
-    bridge: Bridge, state: State, betas: np.ndarray, seed: tf.Tensor, progress_fn: Callable
-) -> Run:
+    bridge: Bridge,
+    chains: Chains,
+    betas: np.ndarray,
+    seed: tf.Tensor,
+    progress_fn: Callable[[int], object],
+) -> Estimate:
     """`anneal`, compiled, piece by piece and in segments (a graph is traced for each length).
 
     Args:
       bridge: any batch shape.
-      state: chains at the first of `betas`.
+      chains: at the first of `betas`.
       betas: inverse temperatures, rising or falling, float32 [T].
       seed: int32, shape [2].
       progress_fn: called with the number of temperatures just done, T - 1 in all.
+
+    Returns:
+      An estimate of the log of the ratio of normalisers, with weighted samples of all blocks at the
+      last of `betas`.
     """
-    batch, num_chains = state.log_weights.shape[:-1], state.log_weights.shape[-1]
-    sums = [_sums(state.log_weights)[..., None]]
-    pieces = chunks.cut(bridge, *state)
+    batch, num_chains = bridge.machine.batch_shape, chains.log_weights.shape[-1]
+    sums = [_sums(chains.log_weights)[..., None]]
+    pieces = chunks.cut(bridge, *chains)
     for number, first in enumerate(range(0, len(betas) - 1, _SEGMENT)):
         segment = betas[first : first + _SEGMENT + 1]
-        pieces, new = _anneal_pieces(pieces, tf.constant(segment), seeds.fold_in(seed, number))
+        pieces, new = _anneal_pieces(pieces, segment, seeds.fold_in(seed, number))
         sums.append(chunks.join(new, batch))
         progress_fn(len(segment) - 1)
-    end = State(*(chunks.join([[p[k] for p in row] for row in pieces], batch) for k in (1, 2)))
+    state = tuple(
+        chunks.join([[piece.state[k] for piece in row] for row in pieces], batch)
+        for k in range(bridge.num_kept)
+    )
+    log_weights = chunks.join([[piece.log_weights for piece in row] for row in pieces], batch)
     log_sum, log_sum_squares = tf.unstack(tf.concat(sums, -1), axis=-2)
     log_mean = log_sum - tf.math.log(tf.cast(num_chains, tf.float64))
     trace = Trace(betas, log_mean, tf.exp(2 * log_sum - log_sum_squares))
-    return Run(end, _with_rounding(bridge, end), trace)
+    found = estimate(log_weights)
+    rounded = rounding(bridge, state, found.log_z)
+    whole = bridge.complete(state, tf.constant(betas[-1]), seeds.fold_in(seed, -1))
+    return found._replace(
+        stderr=tf.sqrt(found.stderr**2 + rounded**2),
+        samples=Samples(whole, log_weights),
+        trace=trace,
+    )
 
 
 def _anneal_pieces(
-    pieces: list[list[chunks.Piece]], betas: tf.Tensor, seed: tf.Tensor
+    pieces: list[list[chunks.Piece]], betas: np.ndarray, seed: tf.Tensor
 ) -> tuple[list[list[chunks.Piece]], list[list[tf.Tensor]]]:
     """Each piece moved along `betas`, and `_sums` of each row of pieces, [B, 2, T - 1]."""
-    moved, sums = [], []
+    moved, sums, at = [], [], tf.constant(betas)
     for i, row in enumerate(pieces):
         done = [
-            _anneal_compiled(p.bridge, State(*p[1:]), betas, seeds.fold_in(seed, i, j))
+            _anneal_compiled(p.bridge, Chains(*p[1:]), at, seeds.fold_in(seed, i, j))
             for j, p in enumerate(row)
         ]
         moved.append([chunks.Piece(p.bridge, *d[0]) for p, d in zip(row, done, strict=True)])
@@ -144,21 +136,16 @@ def _anneal_pieces(
     return moved, sums
 
 
-def _with_rounding(bridge: Bridge, state: State) -> Estimate:
-    """`estimate`, with the rounding of the log-weights added to the standard error."""
-    statistical = estimate(state.log_weights)
-    rounded = rounding(bridge, state.z1, statistical.log_z)
-    return statistical._replace(stderr=tf.sqrt(statistical.stderr**2 + rounded**2))
-
-
-def rounding(bridge: Bridge, z1: tf.Tensor, log_z: tf.Tensor) -> tf.Tensor:
-    """The error of `log_z` [...] by rounding, from chains z1 [..., C, n1]: float64, [...].
+def rounding(bridge: Bridge, state: State, log_z: tf.Tensor) -> tf.Tensor:
+    """The error of `log_z` [...] by rounding, from chains of the kept blocks: float64, [...].
 
     The float32 steps of a chain add up to an error of about 2^-24 (measured: 1 rms, 3 at most) of
-    the sum of |b1 - base1| z1 and |b2 - base2 + W'z1| over units, for 2 as for 10,000 temperatures.
+    the sum over units of the sizes of what beta multiplies, for 2 as for 10,000 temperatures.
     """
-    field1 = abs(bridge.rbm.b1 - bridge.base1)[..., None, :] * z1
-    field2 = abs((bridge.rbm.b2 - bridge.base2)[..., None, :] + bridge.rbm.coupling2(z1))
-    sizes = tf.reduce_sum(field1, -1) + tf.reduce_sum(field2, -1)
+    slope, last = bridge.slope(), len(bridge.base) - 1
+    sizes = tf.reduce_sum(abs(slope.natural(last, state)), -1)
+    for k in range(last):
+        eta = slope.fields[k][..., None, :] + slope.coupling(k, state[:k])
+        sizes += tf.reduce_sum(abs(eta * state[k]), -1)
     of_steps = _ROUNDING * tf.cast(tf.reduce_mean(sizes, -1), tf.float64)
     return of_steps + _ROUNDING_OF_SUMS * (1 + abs(log_z))

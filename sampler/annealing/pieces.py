@@ -7,54 +7,56 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from sampler.annealing.bridge import Bridge
+from sampler.machines.machine import State
 
 ELEMENTS = 2**22
-"""Units of states (RBMs x chains x units of a side) in a piece."""
+"""Numbers in the states (machines x chains x the largest block) of a piece."""
 
 
 class Piece(NamedTuple):
-    """Some RBMs of a batch, flattened to [B], with some of their chains.
+    """Some machines of a batch, flattened to [B], with some of their chains.
 
     Attributes:
-      bridge: of the B RBMs.
-      z1: states, [B, C, n1].
+      bridge: of the B machines.
+      state: of the kept blocks, [B, C, n_k].
       log_weights: float64, [B, C].
     """
 
     bridge: Bridge
-    z1: tf.Tensor
+    state: State
     log_weights: tf.Tensor
 
 
-def cut(bridge: Bridge, z1: tf.Tensor, log_weights: tf.Tensor) -> list[list[Piece]]:
-    """Pieces by RBMs, and of each by chains; at most two numbers of chains, so two compilations.
+def cut(bridge: Bridge, state: State, log_weights: tf.Tensor) -> list[list[Piece]]:
+    """Pieces by machines, and of each by chains; at most two numbers of chains, two compilations.
 
-    The last RBMs are repeated where that fills up the last piece.
+    The last machines are repeated where that fills up the last piece.
     """
-    rank = bridge.base1.shape.rank - 1
-    num_rbms = bridge.base1.shape[:-1].num_elements()
-    num_chains, n1 = z1.shape[-2:]
-    units = num_chains * max(n1, bridge.base2.shape[-1])
-    size = max(1, min(num_rbms, ELEMENTS // units))
-    rows = tf.minimum(tf.range(-(-num_rbms // size) * size), num_rbms - 1)
+    batch = bridge.machine.batch_shape
+    num_machines, num_chains = batch.num_elements(), log_weights.shape[-1]
+    numbers = num_chains * max(bridge.machine.sizes)
+    size = max(1, min(num_machines, ELEMENTS // numbers))
+    rows = tf.minimum(tf.range(-(-num_machines // size) * size), num_machines - 1)
 
     def flat(tensor: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(tensor, [num_rbms, *tensor.shape[rank:]])
+        return tf.reshape(tensor, [num_machines, *tensor.shape[batch.rank :]])
 
-    everything = tf.nest.map_structure(flat, Piece(bridge, z1, log_weights))
-    groups = -(-units // ELEMENTS) if size == 1 else 1
+    everything = tf.nest.map_structure(flat, Piece(bridge, state, log_weights))
+    groups = -(-numbers // ELEMENTS) if size == 1 else 1
 
-    def rbms(some: tf.Tensor) -> Piece:
+    def machines(some: tf.Tensor) -> Piece:
         return tf.nest.map_structure(lambda t: tf.gather(t, some), everything)
 
-    return [_by_chains(rbms(some), groups) for some in tf.split(rows, len(rows) // size)]
+    return [_by_chains(machines(some), groups) for some in tf.split(rows, len(rows) // size)]
 
 
 def _by_chains(piece: Piece, groups: int) -> list[Piece]:
-    num_chains = piece.z1.shape[1]
+    num_chains = piece.log_weights.shape[1]
     ends = [num_chains * i // groups for i in range(groups + 1)]
-    spans = zip(ends, ends[1:], strict=False)
-    return [Piece(piece.bridge, piece.z1[:, a:b], piece.log_weights[:, a:b]) for a, b in spans]
+    return [
+        Piece(piece.bridge, tuple(x[:, a:b] for x in piece.state), piece.log_weights[:, a:b])
+        for a, b in zip(ends, ends[1:], strict=False)
+    ]
 
 
 def join(pieces: list[list[tf.Tensor]], batch: tf.TensorShape) -> tf.Tensor:

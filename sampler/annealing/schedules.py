@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from sampler import checks, seeds
 from sampler.annealing.bridge import Bridge
+from sampler.machines.machine import State
 from sampler.weights import resampling
 
 _BISECTIONS = 20
@@ -69,14 +70,14 @@ def adaptive(
     criterion: str = "ess",
     num_chains: int = 1000,
     num_sweeps: int = 1,
-    seed: tf.Tensor | None = None,
+    seed: int | tf.Tensor = 0,
     max_temperatures: int = 10_000,
     progress_fn: Callable[[float], object] = lambda beta_step: None,
 ) -> np.ndarray:
     """A schedule whose every step costs the same, by a pilot population (resampled each step).
 
     The next inverse temperature is found by bisection as the one at which the criterion of the
-    worst RBM of the batch falls to `target`. Weights have the second side summed out, as in AIS.
+    worst machine of the batch falls to `target`. The last block is summed out, as in AIS.
 
     Args:
       bridge: from the base to the target, any batch shape.
@@ -85,22 +86,22 @@ def adaptive(
         ESS of Zhou, Johansen and Aston 2016), or "overlap", that of the histograms.
       num_chains: of the pilot run, for each RBM.
       num_sweeps: Gibbs sweeps of the pilot run at each temperature.
-      seed: int32, shape [2]; of the pilot run, 0's by default.
+      seed: an integer, or int32 [2]; of the pilot run.
       max_temperatures: the schedule is refused when it would need more.
       progress_fn: called with each step in beta; they add up to 1.
 
     Raises:
       ValueError: an argument is out of range, or `max_temperatures` do not suffice.
     """
-    checks.check_rbm(bridge.rbm)
+    checks.check_machine(bridge.machine)
     checks.check_count(num_chains, "num_chains", 2)
     checks.check_count(num_sweeps, "num_sweeps")
     if not 0 < target < 1:
         raise ValueError(f"target: found {target!r}; accepted: between 0 and 1, both excluded")
     if criterion not in CRITERIA:
         raise ValueError(f"criterion: found {criterion!r}; accepted: {', '.join(CRITERIA)}")
-    seed = seeds.make_seed(0) if seed is None else seed
-    z1 = bridge.sample_base(num_chains, seeds.fold_in(seed, 0))
+    seed = seeds.as_seed(seed)
+    state = bridge.initial(num_chains, seeds.fold_in(seed, 0))
     betas = [np.float32(0)]
     while betas[-1] < 1:
         if len(betas) == max_temperatures:
@@ -110,7 +111,7 @@ def adaptive(
             )
         step_seed = seeds.fold_in(seed, len(betas))
         now, goal = tf.constant(betas[-1]), tf.constant(target, tf.float64)
-        z1, beta = _pilot_step(bridge, z1, now, goal, criterion, num_sweeps, step_seed)
+        state, beta = _pilot_step(bridge, state, now, goal, criterion, num_sweeps, step_seed)
         betas.append(beta.numpy())
         progress_fn(float(betas[-1] - betas[-2]))
     return np.array(betas, np.float32)
@@ -119,17 +120,17 @@ def adaptive(
 @tf.function(autograph=False)
 def _pilot_step(
     bridge: Bridge,
-    z1: tf.Tensor,
+    state: State,
     beta: tf.Tensor,
     target: tf.Tensor,
     criterion: str,
     num_sweeps: int,
     seed: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tuple[State, tf.Tensor]:
     """One step of the pilot run: the next beta, and the population there."""
 
     def worst(new_beta: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_min(CRITERIA[criterion](bridge.log_weight(z1, beta, new_beta)))
+        return tf.reduce_min(CRITERIA[criterion](bridge.log_weight(state, beta, new_beta)))
 
     def halve(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         middle = (low + high) / 2
@@ -142,8 +143,10 @@ def _pilot_step(
     )
     # the upper end of the last interval: always a step forward, by 2^-20 of the rest at least
     new_beta = tf.where(worst(one) >= target, one, high)
-    parents = resampling.systematic(bridge.log_weight(z1, beta, new_beta), seeds.fold_in(seed, 0))
-    z1 = tf.gather(z1, parents, axis=-2, batch_dims=parents.shape.rank - 1)
+    log_weights = bridge.log_weight(state, beta, new_beta)
+    parents = resampling.systematic(log_weights, seeds.fold_in(seed, 0))
+    batch_dims = parents.shape.rank - 1
+    state = tuple(tf.gather(x, parents, axis=-2, batch_dims=batch_dims) for x in state)
     for i in range(num_sweeps):
-        z1 = bridge.sweep(z1, new_beta, seeds.fold_in(seed, 1, i))
-    return z1, new_beta
+        state = bridge.sweep(state, new_beta, seeds.fold_in(seed, 1, i))
+    return state, new_beta

@@ -59,9 +59,7 @@ class AnyIsingRBM(AnyMachine):
         """
         raise NotImplementedError
 
-    def pull_back(
-        self, s2: tf.Tensor, g1: tf.Tensor, s1: tf.Tensor, g2: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
+    def pull_back(self, s2: tf.Tensor, g1: tf.Tensor, s1: tf.Tensor, g2: tf.Tensor) -> AnyIsingRBM:
         """The gradient of sum(g1 (f1 + J s2)) + sum(g2 (f2 + J's1)) with respect to all parameters.
 
         All chains of both sums, g1 s2' and s1 g2', go through one product for each RBM.
@@ -98,7 +96,8 @@ class IsingRBM(_Parameters, AnyIsingRBM):
 
     def with_fields(self, fields: Sequence[tf.Tensor]) -> IsingRBM:
         """The RBM with other fields."""
-        return IsingRBM(*fields, self.j)
+        f1, f2 = fields
+        return IsingRBM(f1, f2, self.j)
 
     def binary(self) -> RBM:
         """The same distribution in the parameters of bits."""

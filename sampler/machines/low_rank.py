@@ -58,7 +58,8 @@ class LowRankRBM(_Parameters, AnyMachine):
 
     def with_fields(self, fields: Sequence[tf.Tensor]) -> LowRankRBM:
         """The RBM with other biases."""
-        return LowRankRBM(*fields, self.u, self.v)
+        b1, b2 = fields
+        return LowRankRBM(b1, b2, self.u, self.v)
 
     def difference(self, new: LowRankRBM) -> LowRankRBM:
         """An RBM of rank 2r with the energy E_new - E_self."""
@@ -91,7 +92,8 @@ class LowRankIsingRBM(_IsingParameters, AnyIsingRBM):
 
     def with_fields(self, fields: Sequence[tf.Tensor]) -> LowRankIsingRBM:
         """The RBM with other fields."""
-        return LowRankIsingRBM(*fields, self.u, self.v)
+        f1, f2 = fields
+        return LowRankIsingRBM(f1, f2, self.u, self.v)
 
     def difference(self, new: LowRankIsingRBM) -> LowRankIsingRBM:
         """An RBM of rank 2r with the energy E_new - E_self."""

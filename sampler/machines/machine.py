@@ -10,7 +10,7 @@ import tensorflow as tf
 from sampler.families import Family
 
 State = tuple[Any, ...]
-"""Blocks' states [..., C, n_k]; where a block plays no part it may be None or, at the end, missing."""
+"""Blocks' states [..., C, n_k]; one that plays no part may be None or, at the end, missing."""
 
 _Self = TypeVar("_Self", bound="AnyMachine")
 
@@ -120,7 +120,7 @@ class AnyMachine:
         return total
 
     def log_base(self, state: State) -> tf.Tensor | float:
-        """sum_k log base_k(x_k) over the blocks that are there, [..., C]; 0.0 if all are discrete."""
+        """sum_k log base_k(x_k) over the blocks that are there, [..., C]; 0.0 of discrete ones."""
         continuous = [
             tf.reduce_sum(family.log_base(x), -1)
             for family, x in zip(self.families, state, strict=False)
@@ -164,7 +164,7 @@ class AnyMachine:
         return tf.concat([tf.concat([part(k, l) for l in blocks], -1) for k in blocks], -2)
 
     def log_marginal(self, state: State, block: int = -1) -> tf.Tensor:
-        """log of p*(x) summed over one block (the last), minus the free energy of the rest: [..., C].
+        """log of p*(x) summed over one block, minus the free energy of the others: [..., C].
 
         Args:
           state: of all blocks but `block`, whose place may be None or missing.

@@ -44,7 +44,8 @@ class RBM(_Parameters, AnyMachine):
 
     def with_fields(self, fields: Sequence[tf.Tensor]) -> RBM:
         """The RBM with other biases."""
-        return RBM(*fields, self.w)
+        b1, b2 = fields
+        return RBM(b1, b2, self.w)
 
     def rms_coupling(self) -> tf.Tensor:
         """The root of the mean of W^2 over units and batch, a scalar."""

@@ -13,23 +13,25 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from sampler import gibbs, seeds
-from sampler.annealing.bridge import from_biases
-from sampler.machines.rbm import AnyRBM
+from sampler.annealing.bridge import from_fields
+from sampler.machines.machine import AnyMachine, State
 from sampler.weights import resampling
 from sampler.weights.resampling import Scheme
 
+RESAMPLE_BELOW = 0.5
+"""A population is resampled when its effective size is under this fraction of it."""
+
 
 class Population(NamedTuple):
-    """Weighted samples of RBMs with batch dimensions [...].
+    """Weighted samples of machines with batch dimensions [...].
 
     Attributes:
-      z1: [..., C, n1], z2: [..., C, n2], the states.
+      state: of each block, [..., C, n_k].
       log_weights: float64, [..., C]; since the last resampling.
       log_z: float64, [...]; log Z up to the last resampling.
     """
 
-    z1: tf.Tensor
-    z2: tf.Tensor
+    state: State
     log_weights: tf.Tensor
     log_z: tf.Tensor
 
@@ -39,12 +41,12 @@ class Population(NamedTuple):
 
 
 class Info(NamedTuple):
-    """What an update did; each of the RBMs' batch shape [...].
+    """What an update did; each of the machines' batch shape [...].
 
     Attributes:
-      ess: effective size as a fraction of C, before resampling, float32.
+      ess: effective number of chains before resampling, float32.
       resampled: 1.0 if the population was resampled, else 0.0.
-      survivors: fraction of the population that has descendants (1 without resampling).
+      survivors: chains that have descendants (C without resampling), float32.
       log_z: the estimate of log Z at the new parameters, float64.
     """
 
@@ -61,9 +63,9 @@ class Resampling(NamedTuple):
       states: as given, those of the parents.
       log_weights: zero where the population was resampled, else as given, [..., C].
       log_mean: log of the mean weight that resampling took out, else 0, [...].
-      ess: effective size as a fraction of C, before, float64, [...].
+      ess: effective number of chains, before, float64, [...].
       resampled: bool, [...].
-      survivors: fraction of the population that has descendants, float32, [...].
+      survivors: chains that have descendants, float32, [...].
     """
 
     states: tuple[tf.Tensor, ...]
@@ -74,42 +76,45 @@ class Resampling(NamedTuple):
     survivors: tf.Tensor
 
 
-def start(rbm: AnyRBM, num_chains: int, seed: tf.Tensor) -> Population:
-    """Exact samples of the RBM's biases without its couplings, and the log Z of that."""
-    bridge = from_biases(rbm)
-    z1 = bridge.sample_base(num_chains, seeds.fold_in(seed, 1))
-    z2 = gibbs.initial(rbm, num_chains, seeds.fold_in(seed, 2))
-    return Population(z1, z2, tf.zeros(tf.shape(z1)[:-1], tf.float64), bridge.log_z_base())
+def initial(machine: AnyMachine, num_chains: int, seed: int | tf.Tensor) -> Population:
+    """Exact samples of the machine's fields without its couplings, and the log Z of that."""
+    state = gibbs.initial(machine, num_chains, seed)
+    zeros = tf.zeros(tf.shape(state[0])[:-1], tf.float64)
+    return Population(state, zeros, from_fields(machine).log_z_base())
 
 
 def update(
-    old: AnyRBM,
-    new: AnyRBM,
+    old: AnyMachine,
+    new: AnyMachine,
     population: Population,
-    seed: tf.Tensor,
+    seed: int | tf.Tensor,
     num_sweeps: int,
-    threshold: float = 0.5,
+    threshold: float = RESAMPLE_BELOW,
 ) -> tuple[Population, Info]:
     """Carries populations of `old` to `new`: reweight, resample where needed, sweep.
 
     Args:
-      old, new: parameters before and after, batch dimensions [...].
+      old, new: machines before and after, of one type, batch dimensions [...].
       population: C weighted samples of each of `old`.
-      seed: int32, shape [2].
+      seed: an integer, or int32 [2].
       num_sweeps: Gibbs sweeps at `new`, at least 1.
       threshold: a population is resampled (systematically) when ess < threshold C.
 
     Returns:
       The populations at `new`, and an `Info`.
     """
-    change = old.energy_change(new, population.z1, population.z2)
+    seed = seeds.as_seed(seed)
+    change = old.energy_change(new, population.state)
     log_weights = population.log_weights - tf.cast(change, tf.float64)
     log_z = population.log_z + resampling.log_mean_exp(log_weights)
-    kept = resample((population.z2,), log_weights, seeds.fold_in(seed, 1), threshold)
-    z1, z2 = gibbs.run(new, kept.states[0], num_sweeps, seeds.fold_in(seed, 2))
+    # a sweep redraws the first block before it reads it
+    first = len(population.state) > 1
+    kept = resample(population.state[first:], log_weights, seeds.fold_in(seed, 1), threshold)
+    chains = (None,) * first + kept.states
+    state = gibbs.run(new, chains, num_sweeps, seeds.fold_in(seed, 2))
     ess, resampled = (tf.cast(t, tf.float32) for t in (kept.ess, kept.resampled))
     info = Info(ess, resampled, kept.survivors, log_z)
-    return Population(z1, z2, kept.log_weights, population.log_z + kept.log_mean), info
+    return Population(state, kept.log_weights, population.log_z + kept.log_mean), info
 
 
 def resample(
@@ -129,8 +134,8 @@ def resample(
       scheme: one of `resampling.SCHEMES`.
     """
     num_chains, batch_dims = log_weights.shape[-1], log_weights.shape.rank - 1
-    ess = resampling.effective_sample_size(log_weights) / num_chains
-    resampled = ess < threshold
+    ess = resampling.effective_sample_size(log_weights)
+    resampled = ess < threshold * num_chains
     zero = tf.zeros_like(ess)
 
     def act() -> tuple:
@@ -147,7 +152,7 @@ def resample(
 
     # no population resampled is the usual case: nothing is moved then
     states, log_weights, log_mean, distinct = tf.cond(tf.reduce_any(resampled), act, keep)
-    survivors = tf.cast(distinct, tf.float32) / num_chains
+    survivors = tf.cast(distinct, tf.float32)
     return Resampling(states, log_weights, log_mean, ess, resampled, survivors)
 
 

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sampler.populations.population import Population
+from sampler.weights.estimates import Samples
 
 CHAINS_PER_RHO = 100
 """Chains for each unit of rho_t from which a population is trusted (Wang et al. 2015)."""
 
-LEAST_ESS = 0.1
+LEAST_SHARE = 0.1
 """Effective size, as a fraction of the population, below which a temperature step is too long."""
 
 LARGEST_STDERR = 0.3
@@ -19,16 +19,16 @@ LARGEST_STDERR = 0.3
 
 
 class Trace(NamedTuple):
-    """A run's course over its T temperatures; NumPy, [...] the RBMs' batch shape, R runs.
+    """A run's course over its T temperatures; NumPy, [...] the machines' batch shape, R runs.
 
     Attributes:
       betas: float64, [T].
       log_z: of each run, float64, [T, ..., R].
       mean_energy: weighted mean over each run of the energy conjugate to beta, E_target - E_base
-        (the bridge interpolates biases and couplings linearly), so that d log Z / d beta is its
+        (the bridge interpolates fields and couplings linearly), so that d log Z / d beta is its
         negative; float64, [T, ..., R].
       energy_variance: of the same, about each run's mean, [T, ..., R].
-      ess: effective size as a fraction of C, before resampling, [T, ..., R].
+      ess: effective number of chains, before resampling, [T, ..., R].
       rho_t: mean-square family size C sum f^2, f the families' shares of weight: 1 for equal and
         distinct families, C when one has all, [T, ..., R].
       num_families: families that have descendants, [T, ..., R].
@@ -50,7 +50,7 @@ class Trace(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Population annealing of RBMs of batch shape [...] in R independent runs of C chains.
+    """Population annealing of machines of batch shape [...] in R independent runs of C chains.
 
     Attributes:
       log_z: log of the runs' mean estimate of Z, float64, [...]; E[exp(log_z)] = Z for a schedule
@@ -58,15 +58,15 @@ class Result(NamedTuple):
       stderr: its standard error, from the spread of the R runs (so Student's t with R - 1 degrees
         of freedom tells its own error), and not below float32's rounding; float64, [...].
       run_log_z: each run's estimate, float64, [..., R].
-      population: all R C chains, run by run, as one weighted population of the target, each run
-        with weight proportional to its estimate of Z; the mean weight is exp(log_z).
+      samples: all R C chains, run by run, as weighted samples of the target, each run with weight
+        proportional to its estimate of Z; the mean weight is exp(log_z).
       trace: the runs' course.
     """
 
     log_z: np.ndarray
     stderr: np.ndarray
     run_log_z: np.ndarray
-    population: Population
+    samples: Samples
     trace: Trace
 
     @property
@@ -76,28 +76,28 @@ class Result(NamedTuple):
 
     @property
     def ess(self) -> np.ndarray:
-        """The smallest effective size on the way as a fraction of C, averaged over runs, [...]."""
+        """The smallest effective number of a run's chains on the way, averaged over runs, [...]."""
         return self.trace.ess.mean(-1).min(0)
 
     def doubts(self) -> dict[str, np.ndarray]:
         """Where a result is not to be believed, bool [...], by the reason."""
-        num_chains = self.population.log_weights.shape[-1] // self.run_log_z.shape[-1]
+        num_chains = self.samples.log_weights.shape[-1] // self.run_log_z.shape[-1]
         rho_t, ess = np.max(self.rho_t), np.min(self.ess)
         return {
             f"population too small: rho_t reaches {rho_t:.3g}, which asks for num_chains of "
             f"{CHAINS_PER_RHO * rho_t:.0f}, found {num_chains} (or more sweeps)": CHAINS_PER_RHO
             * self.rho_t
             > num_chains,
-            f"temperature steps too long: the effective size falls to {ess:.2g} of the "
-            f"population (use more temperatures)": self.ess < LEAST_ESS,
+            f"temperature steps too long: the effective size falls to {ess:.3g} of {num_chains} "
+            f"chains (use more temperatures)": self.ess < LEAST_SHARE * num_chains,
             f"runs disagree: standard error {np.max(self.stderr):.2g} of log Z; it is believed "
             f"up to {LARGEST_STDERR}": self.stderr > LARGEST_STDERR,
         }
 
     def warnings(self) -> list[str]:
-        """Reasons not to believe the result, each with the RBMs that it holds for; or none."""
+        """Reasons not to believe the result, each with the machines that it holds for; or none."""
         return [
-            message + (f"; {np.sum(where)} of {where.size} RBMs" if where.ndim else "")
+            message + (f"; {np.sum(where)} of {where.size} machines" if where.ndim else "")
             for message, where in self.doubts().items()
             if np.any(where)
         ]
@@ -106,13 +106,13 @@ class Result(NamedTuple):
         """Weighted mean over all runs and its standard error from the runs' spread.
 
         Args:
-          values: an observable of each chain of `population`, [..., R C, *event].
+          values: an observable of each chain of `samples`, [..., R C, *event].
 
         Returns:
           Mean and standard error, float64, [..., *event].
         """
         num_runs, axis = self.run_log_z.shape[-1], self.log_z.ndim
-        log_weights = np.asarray(self.population.log_weights)
+        log_weights = np.asarray(self.samples.log_weights)
         weights = np.exp(log_weights - log_weights.max(-1, keepdims=True))
         weights = weights / weights.sum(-1, keepdims=True)
         values = np.asarray(values, np.float64)

@@ -1,6 +1,6 @@
 """Multi-histogram reweighting of population annealing's energies to any inverse temperature.
 
-The bridge interpolates biases and couplings linearly, so that p_beta(z) is proportional to
+The bridge interpolates fields and couplings linearly, so that p_beta(z) is proportional to
 p_0(z) exp(-beta U(z)) with the conjugate energy U = E_target - E_base: all that a temperature needs
 to know of a state is U. Histograms of U at all temperatures of the schedule are joined with the
 weights of Ferrenberg and Swendsen (1989), the free energies in them being those that population
@@ -24,7 +24,7 @@ _MOST_BINS = 4000
 
 
 class Reweighted(NamedTuple):
-    """Answers at B inverse temperatures; float64, each [B, ...] with the RBMs' batch shape [...].
+    """Answers at B inverse temperatures; float64, each [B, ...], the machines' batch last.
 
     Attributes:
       log_z: log Z(beta).
@@ -40,7 +40,7 @@ class Reweighted(NamedTuple):
 
 
 class _Histograms(NamedTuple):
-    """One RBM's: bins' mean energies [B]; weights in each bin [R, T, B]; their sums' log scale."""
+    """One machine's: bins' mean energies [B]; their weights [R, T, B]; the sums' log scale."""
 
     energies: np.ndarray
     weights: np.ndarray

@@ -6,10 +6,10 @@ to the base, forgets where it was, and comes back. Pairs take turns, (0, 1), (2,
 (1, 2), (3, 4), ...: replicas then drift along the ladder where random pairs would make them
 diffuse (Okabe et al. 2001; Syed et al. 2022).
 
-The second side is summed out, as in `ais`: what is exchanged is z1, and z2 is redrawn by the sweep
-that follows. Neighbours i and j with states x and y exchange with probability
+The last block is summed out, as in `ais`: what is exchanged are the others' states, and it is
+redrawn by the sweep that follows. Neighbours i and j with states x and y exchange with probability
 
-    min(1, p_i(y) p_j(x) / (p_i(x) p_j(y))),   p_i(z1) = sum over z2 of exp(-E_i(z1, z2)) / Z_i,
+    min(1, p_i(y) p_j(x) / (p_i(x) p_j(y))),   p_i(x) = sum over the last block of exp(-E_i) / Z_i,
 
 in which the Z cancel. A marginal overlaps its neighbour at least as much as the joint law does, so
 that fewer temperatures are enough.
@@ -21,21 +21,22 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sampler import gibbs, seeds
+from sampler import seeds
 from sampler.annealing.bridge import Bridge
+from sampler.machines.machine import State
 
 
-class State(NamedTuple):
+class Ladders(NamedTuple):
     """C independent ladders of T replicas, in the order of their temperatures.
 
     Attributes:
-      z1: states of the first side, [..., T, C, n1].
+      state: of the kept blocks, [..., T, C, n_k].
       legs: of each replica's round trip, int32, [..., T, C]: 0 not begun, 1 has been at the target,
         2 has been at the base since. Moves with the replica.
       step: sweeps made so far, int32 scalar; the turn of pairs and the seeds follow from it.
     """
 
-    z1: tf.Tensor
+    state: State
     legs: tf.Tensor
     step: tf.Tensor
 
@@ -55,95 +56,100 @@ class Counts(NamedTuple):
     round_trips: tf.Tensor
 
 
-def start(bridge: Bridge, num_temperatures: int, num_chains: int, seed: tf.Tensor) -> State:
+def initial(bridge: Bridge, num_temperatures: int, num_chains: int, seed: tf.Tensor) -> Ladders:
     """Exact samples of the base at every temperature."""
-    z1 = _unfold(bridge.sample_base(num_temperatures * num_chains, seed), num_temperatures)
-    return State(z1, tf.zeros(z1.shape[:-1], tf.int32), tf.constant(0))
+    state = _unfold(bridge.initial(num_temperatures * num_chains, seed), num_temperatures)
+    return Ladders(state, tf.zeros(state[0].shape[:-1], tf.int32), tf.constant(0))
 
 
-def no_counts(state: State) -> Counts:
+def no_counts(ladders: Ladders) -> Counts:
     """Counts of no steps at all."""
-    *batch, count, _, _ = state.z1.shape
+    *batch, count, _ = ladders.legs.shape
     accepted = tf.zeros([*batch, count - 1], tf.float64)
     return Counts(accepted, tf.zeros([count - 1], tf.float64), tf.zeros(batch, tf.int32))
 
 
 def advance(
-    bridge: Bridge, betas: tf.Tensor, state: State, num_sweeps: tf.Tensor, seed: tf.Tensor
-) -> tuple[State, Counts]:
+    bridge: Bridge, betas: tf.Tensor, ladders: Ladders, num_sweeps: tf.Tensor, seed: tf.Tensor
+) -> tuple[Ladders, Counts]:
     """`num_sweeps` times: a sweep at every temperature, then exchanges.
 
     Args:
       bridge: from the base to the target, any batch shape [...].
       betas: inverse temperatures, float32, [T].
-      state: the ladders; shapes must be static.
+      ladders: shapes must be static.
       num_sweeps: an integer or scalar tensor.
-      seed: int32, shape [2]; of the whole run, since each step folds in `state.step`.
+      seed: int32, shape [2]; of the whole run, since each step folds in `ladders.step`.
     """
-    at = _of_each_chain(betas, state)
+    at = _of_each_chain(betas, ladders)
     # folded outside of the loop: nested three deep in it, XLA compiles for 20 s instead of 2
     sweep_seed, swap_seed = seeds.fold_in(seed, 0), seeds.fold_in(seed, 1)
 
-    def body(i: tf.Tensor, state: State, counts: Counts) -> tuple:
-        z1 = bridge.sweep(_fold(state.z1), at, seeds.fold_in(sweep_seed, state.step))
-        state = state._replace(z1=_unfold(z1, betas.shape[0]))
-        state, more = swap(bridge, betas, state, seeds.fold_in(swap_seed, state.step))
-        return i + 1, state, tf.nest.map_structure(tf.add, counts, more)
+    def body(i: tf.Tensor, ladders: Ladders, counts: Counts) -> tuple:
+        state = bridge.sweep(_fold(ladders.state), at, seeds.fold_in(sweep_seed, ladders.step))
+        ladders = ladders._replace(state=_unfold(state, betas.shape[0]))
+        ladders, more = swap(bridge, betas, ladders, seeds.fold_in(swap_seed, ladders.step))
+        return i + 1, ladders, tf.nest.map_structure(tf.add, counts, more)
 
-    _, state, counts = tf.while_loop(
-        lambda i, *_: i < num_sweeps, body, (tf.constant(0), state, no_counts(state))
+    _, ladders, counts = tf.while_loop(
+        lambda i, *_: i < num_sweeps, body, (tf.constant(0), ladders, no_counts(ladders))
     )
-    return state, counts
+    return ladders, counts
 
 
-def swap(bridge: Bridge, betas: tf.Tensor, state: State, seed: tf.Tensor) -> tuple[State, Counts]:
-    """Offers exchanges to the pairs (t, t + 1) of which t + `state.step` is even."""
+def swap(
+    bridge: Bridge, betas: tf.Tensor, ladders: Ladders, seed: tf.Tensor
+) -> tuple[Ladders, Counts]:
+    """Offers exchanges to the pairs (t, t + 1) of which t + `ladders.step` is even."""
     t = tf.range(betas.shape[0])
-    partner = t + 1 - 2 * ((t + state.step) % 2)
+    partner = t + 1 - 2 * ((t + ladders.step) % 2)
     partner = tf.where((partner < 0) | (partner >= betas.shape[0]), t, partner)
-    log_ratio = _log_ratio(bridge, betas, partner, state)
+    log_ratio = _log_ratio(bridge, betas, partner, ladders)
     # both of a pair look at the lower one's number, and their ratios are equal bit by bit
-    draws = tf.gather(seeds.uniform(seed, state.legs.shape), tf.minimum(t, partner), axis=-2)
+    draws = tf.gather(seeds.uniform(seed, ladders.legs.shape), tf.minimum(t, partner), axis=-2)
     accepted = tf.math.log(tf.cast(draws, tf.float64)) < log_ratio
-    z1 = tf.where(accepted[..., None], tf.gather(state.z1, partner, axis=-3), state.z1)
-    legs = tf.where(accepted, tf.gather(state.legs, partner, axis=-2), state.legs)
+    state = tuple(
+        tf.where(accepted[..., None], tf.gather(x, partner, axis=-3), x) for x in ladders.state
+    )
+    legs = tf.where(accepted, tf.gather(ladders.legs, partner, axis=-2), ladders.legs)
     legs, round_trips = _turn_at_ends(legs)
     offered = tf.cast(partner[:-1] > t[:-1], tf.float64)
     rate = tf.reduce_mean(tf.exp(tf.minimum(log_ratio, 0)), -1)[..., :-1]
-    return State(z1, legs, state.step + 1), Counts(rate * offered, offered, round_trips)
+    return Ladders(state, legs, ladders.step + 1), Counts(rate * offered, offered, round_trips)
 
 
 def observe(
-    bridge: Bridge, betas: tf.Tensor, state: State, seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """z2 given z1, [..., T, C, n2], and the target's energy of each state, float64, [..., T, C]."""
-    z1 = _fold(state.z1)
-    z2 = gibbs.bernoulli(bridge.logits2(z1, _of_each_chain(betas, state)), seed)
-    energies = tf.cast(bridge.rbm.energy(z1, z2), tf.float64)
-    return _unfold(z2, betas.shape[0]), tf.reshape(energies, state.legs.shape)
+    bridge: Bridge, betas: tf.Tensor, ladders: Ladders, seed: tf.Tensor
+) -> tuple[State, tf.Tensor]:
+    """All blocks' states, [..., T, C, n_k], and the target's energies, float64, [..., T, C]."""
+    state = bridge.complete(_fold(ladders.state), _of_each_chain(betas, ladders), seed)
+    energies = tf.cast(bridge.machine.energy(state), tf.float64)
+    return _unfold(state, betas.shape[0]), tf.reshape(energies, ladders.legs.shape)
 
 
 def neighbour_weights(
-    bridge: Bridge, betas: tf.Tensor, state: State
+    bridge: Bridge, betas: tf.Tensor, ladders: Ladders
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """log p*(z1) at the next temperature less that at the state's own, float64, [..., T - 1, C].
+    """log p* at the next temperature less that at each state's own, float64, [..., T - 1, C].
 
     Forward of the states 0 to T - 2 to the next colder, and backward of 1 to T - 1 to the hotter.
     """
-    colder = _log_weights(bridge, betas, tf.concat([betas[1:], betas[-1:]], 0), state)
-    hotter = _log_weights(bridge, betas, tf.concat([betas[:1], betas[:-1]], 0), state)
+    colder = _log_weights(bridge, betas, tf.concat([betas[1:], betas[-1:]], 0), ladders)
+    hotter = _log_weights(bridge, betas, tf.concat([betas[:1], betas[:-1]], 0), ladders)
     return colder[..., :-1, :], hotter[..., 1:, :]
 
 
-def _log_weights(bridge: Bridge, betas: tf.Tensor, others: tf.Tensor, state: State) -> tf.Tensor:
-    """log p*(z1) at other temperatures less that at its own, float64, [..., T, C]."""
-    own, other = _of_each_chain(betas, state), _of_each_chain(others, state)
-    return tf.reshape(bridge.log_weight(_fold(state.z1), own, other), state.legs.shape)
+def _log_weights(
+    bridge: Bridge, betas: tf.Tensor, others: tf.Tensor, ladders: Ladders
+) -> tf.Tensor:
+    """log p* at other temperatures less that at each state's own, float64, [..., T, C]."""
+    own, other = _of_each_chain(betas, ladders), _of_each_chain(others, ladders)
+    return tf.reshape(bridge.log_weight(_fold(ladders.state), own, other), ladders.legs.shape)
 
 
-def _log_ratio(bridge: Bridge, betas: tf.Tensor, partner: tf.Tensor, state: State) -> tf.Tensor:
+def _log_ratio(bridge: Bridge, betas: tf.Tensor, partner: tf.Tensor, ladders: Ladders) -> tf.Tensor:
     """log of the ratio that decides an exchange with `partner` [T], float64, [..., T, C]."""
-    weights = _log_weights(bridge, betas, tf.gather(betas, partner), state)
+    weights = _log_weights(bridge, betas, tf.gather(betas, partner), ladders)
     return weights + tf.gather(weights, partner, axis=-2)
 
 
@@ -155,18 +161,20 @@ def _turn_at_ends(legs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.concat([base, between, tf.ones_like(target)], -2), round_trips
 
 
-def _of_each_chain(betas: tf.Tensor, state: State) -> tf.Tensor:
+def _of_each_chain(betas: tf.Tensor, ladders: Ladders) -> tf.Tensor:
     """[T] as [T C]: replicas are chains, each with its own temperature."""
-    return tf.repeat(betas, state.z1.shape[-2])
+    return tf.repeat(betas, ladders.legs.shape[-1])
 
 
-def _fold(z: tf.Tensor) -> tf.Tensor:
-    """[..., T, C, n] as [..., T C, n]."""
-    *batch, count, num_chains, n = z.shape
-    return tf.reshape(z, [*batch, count * num_chains, n])
+def _fold(state: State) -> State:
+    """[..., T, C, n] as [..., T C, n], each block."""
+    return tuple(
+        tf.reshape(x, [*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]]) for x in state
+    )
 
 
-def _unfold(z: tf.Tensor, count: int) -> tf.Tensor:
-    """[..., T C, n] as [..., T, C, n], for T = `count`."""
-    *batch, both, n = z.shape
-    return tf.reshape(z, [*batch, count, both // count, n])
+def _unfold(state: State, count: int) -> State:
+    """[..., T C, n] as [..., T, C, n], for T = `count`, each block."""
+    return tuple(
+        tf.reshape(x, [*x.shape[:-2], count, x.shape[-2] // count, x.shape[-1]]) for x in state
+    )

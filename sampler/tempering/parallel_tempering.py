@@ -1,8 +1,9 @@
 """Parallel tempering (Hukushima and Nemoto 1996; also known as replica exchange).
 
-`run` gives samples of the target of which the modes have their weights, where Gibbs sweeps alone
-stay in the mode that they began in. How well its ladders exchange is measured, and `tune_schedule`
-chooses their temperatures. What is exchanged, and with which probability: `sampler.ladder`.
+`run` gives samples that visit the target's modes in proportion to their probability, where Gibbs
+sweeps alone stay in the mode that they began in. How well its ladders exchange is measured, and
+`tune_schedule` chooses their temperatures. What is exchanged, and with which probability:
+`tempering/ladder.py`.
 """
 
 from __future__ import annotations
@@ -16,37 +17,52 @@ from scipy import special
 
 from sampler import checks, seeds
 from sampler.annealing.bridge import Bridge
+from sampler.machines.machine import State
 from sampler.tempering import bennett, ladder
+from sampler.weights.estimates import Samples
 
 CUT = 0.02
-"""Swap rate under which `Info.warnings` calls a ladder cut in two."""
+"""Swap rate under which `Result.warnings` calls a ladder cut in two."""
 
 _PILOT = 12
 _EVEN = 0.1
 
 
-class Info(NamedTuple):
-    """How well the ladders exchanged.
+class Result(NamedTuple):
+    """Samples of the target, log Z, and how well the ladders exchanged; [...] the batch shape.
 
     Attributes:
+      log_z: by Bennett's acceptance ratio between neighbours, float64, [...].
+      stderr: its standard error, from the spread of the C ladders, float64, [...].
+      ess: independent samples that those of the target are worth for the mean energy, from its
+        spread over the C ladders (1 for C = 1), float64, [...].
+      draws: of the target, S of each of C ladders, each block [..., S, C, n_k].
+      ladders: where they stand at the end; `run` goes on from there.
       betas: inverse temperatures, NumPy float32, [T].
       swap_rates: mean acceptance probability of each pair's exchanges, float64, [..., T - 1]; NaN
         for a pair that was never offered one (a run of one sweep).
       round_trips: from the target to the base and back, of all replicas together, int32, [...].
       energies: E of the target at each temperature's states, mean over kept samples and chains,
         float64, [..., T].
-      log_z: log Z by Bennett's acceptance ratio between neighbours, float64, [...].
-      log_z_stderr: its standard error, from the spread of the C ladders, float64, [...].
       num_sweeps: in which these were measured.
     """
 
+    log_z: tf.Tensor
+    stderr: tf.Tensor
+    ess: tf.Tensor
+    draws: State
+    ladders: ladder.Ladders
     betas: np.ndarray
     swap_rates: tf.Tensor
     round_trips: tf.Tensor
     energies: tf.Tensor
-    log_z: tf.Tensor
-    log_z_stderr: tf.Tensor
     num_sweeps: int
+
+    @property
+    def samples(self) -> Samples:
+        """The draws as S C samples of equal weight: all ladders' first, then the second, ..."""
+        state = tuple(tf.reshape(x, [*x.shape[:-3], -1, x.shape[-1]]) for x in self.draws)
+        return Samples(state, tf.zeros(state[0].shape[:-1], tf.float64))
 
     def warnings(self) -> list[str]:
         """What speaks against the samples; empty when nothing does."""
@@ -60,23 +76,8 @@ class Info(NamedTuple):
         return found
 
     def lowest(self) -> np.ndarray:
-        """Each pair's swap rate in the RBM of the batch where it is lowest, [T - 1]."""
+        """Each pair's swap rate in the machine of the batch where it is lowest, [T - 1]."""
         return np.reshape(self.swap_rates, [-1, len(self.betas) - 1]).min(0)
-
-
-class Result(NamedTuple):
-    """Samples of the target, and where the ladders stand.
-
-    Attributes:
-      z1, z2: S samples of each of C ladders, [..., S, C, n1] and [..., S, C, n2].
-      state: the ladders at the end, z1 of all temperatures; `run` goes on from there.
-      info: how well they exchanged.
-    """
-
-    z1: tf.Tensor
-    z2: tf.Tensor
-    state: ladder.State
-    info: Info
 
 
 def run(
@@ -84,10 +85,10 @@ def run(
     betas: np.ndarray,
     num_chains: int,
     num_sweeps: int,
-    seed: tf.Tensor,
+    seed: int | tf.Tensor,
     burn_in: int | None = None,
     thinning: int = 10,
-    state: ladder.State | None = None,
+    ladders: ladder.Ladders | None = None,
     progress_fn: Callable[[int], object] = lambda num_sweeps: None,
 ) -> Result:
     """Samples of the target from C independent ladders.
@@ -97,20 +98,21 @@ def run(
       betas: inverse temperatures, rising from 0 to 1, [T]; see `tune_schedule`.
       num_chains: ladders C.
       num_sweeps: sweeps of each replica after the burn-in, at least `thinning`.
-      seed: int32, shape [2].
+      seed: an integer, or int32 [2].
       burn_in: sweeps before samples are kept and exchanges counted; `num_sweeps` // 5 unless told,
-        and none when a `state` is given.
+        and none when `ladders` are given.
       thinning: sweeps from one kept sample to the next; S = `num_sweeps` // `thinning`.
-      state: ladders to go on from. With the seed of the run that left them, they move as they would
+      ladders: to go on from. With the seed of the run that left them, they move as they would
         have in one longer run.
       progress_fn: called with the number of sweeps just done.
 
     Raises:
       ValueError: parameters that are not finite or don't fit, unsorted temperatures, counts that
-        are too small, a state of other shapes.
+        are too small, ladders of other shapes.
     """
+    seed = seeds.as_seed(seed)
     if burn_in is None:
-        burn_in = 0 if state else num_sweeps // 5
+        burn_in = 0 if ladders else num_sweeps // 5
     _check(
         bridge,
         betas,
@@ -119,44 +121,63 @@ def run(
         num_sweeps=(num_sweeps, thinning),
         burn_in=(burn_in, 0),
     )
-    state = state or ladder.start(bridge, len(betas), num_chains, seeds.fold_in(seed, 0))
-    _check_state(state, bridge, len(betas), num_chains)
+    ladders = ladders or ladder.initial(bridge, len(betas), num_chains, seeds.fold_in(seed, 0))
+    _check_ladders(ladders, bridge, len(betas), num_chains)
     at, kept = tf.constant(betas, tf.float32), []
     for sweeps in [burn_in, *[thinning] * (num_sweeps // thinning)]:
-        state, *sample = _walk(bridge, at, state, tf.constant(sweeps), seeds.fold_in(seed, 1))
-        kept.append(sample)
+        ladders, *observed = _walk(bridge, at, ladders, tf.constant(sweeps), seeds.fold_in(seed, 1))
+        kept.append(observed)
         progress_fn(sweeps)
-    counts, z1, z2, energies, *weights = zip(*kept[1:], strict=True)
+    counts, states, energies, *weights = zip(*kept[1:], strict=True)
     accepted, offered, round_trips = (sum(each) for each in zip(*counts, strict=True))
     log_ratio, stderr = bennett.log_ratio(*(tf.stack(each) for each in weights))
-    info = Info(
+    all_energies = tf.stack(energies)
+    return Result(
+        log_z=bridge.log_z_base() + log_ratio,
+        stderr=stderr,
+        ess=_effective_size(all_energies[..., -1, :]),
+        draws=tuple(tf.stack(block, -3) for block in zip(*states, strict=True)),
+        ladders=ladders,
         betas=np.asarray(betas, np.float32),
         swap_rates=accepted / offered,
         round_trips=round_trips,
-        energies=sum(energies) / len(energies),
-        log_z=bridge.log_z_base() + log_ratio,
-        log_z_stderr=stderr,
-        num_sweeps=len(energies) * thinning,
+        energies=tf.reduce_mean(all_energies, [0, -1]),
+        num_sweeps=len(states) * thinning,
     )
-    return Result(tf.stack(z1, -3), tf.stack(z2, -3), state, info)
+
+
+def _effective_size(energies: tf.Tensor) -> tf.Tensor:
+    """Variance / variance of the mean of [S, ..., C], the latter by the C ladders' spread."""
+    size, num_chains = energies.shape[0] * energies.shape[-1], energies.shape[-1]
+    if num_chains == 1:
+        return tf.ones(energies.shape[1:-1], tf.float64)
+    of_ladders = tf.math.reduce_variance(tf.reduce_mean(energies, 0), -1) / (num_chains - 1)
+    of_all = tf.math.reduce_variance(energies, [0, -1])
+    # at most all samples are independent; energies that never change say nothing
+    return tf.math.divide_no_nan(of_all, tf.maximum(of_ladders, of_all / size))
 
 
 @tf.function(jit_compile=True, autograph=False)
 def _walk(
-    bridge: Bridge, betas: tf.Tensor, state: ladder.State, num_sweeps: tf.Tensor, seed: tf.Tensor
+    bridge: Bridge,
+    betas: tf.Tensor,
+    ladders: ladder.Ladders,
+    num_sweeps: tf.Tensor,
+    seed: tf.Tensor,
 ) -> tuple:
-    """Some sweeps, then what `run` keeps: the ladders, counts, the target's z1 and z2, mean
-    energies, log-weights forward and backward."""
-    state, counts = ladder.advance(bridge, betas, state, num_sweeps, seeds.fold_in(seed, 0))
-    z2, energies = ladder.observe(bridge, betas, state, seeds.fold_in(seed, 1, state.step))
-    target = state.z1[..., -1, :, :], z2[..., -1, :, :]
-    weights = ladder.neighbour_weights(bridge, betas, state)
-    return state, counts, *target, tf.reduce_mean(energies, -1), *weights
+    """Some sweeps, then what `run` keeps: the ladders, counts, the target's states, the energies
+    [..., T, C], log-weights forward and backward."""
+    ladders, counts = ladder.advance(bridge, betas, ladders, num_sweeps, seeds.fold_in(seed, 0))
+    observe_seed = seeds.fold_in(seed, 1, ladders.step)
+    state, energies = ladder.observe(bridge, betas, ladders, observe_seed)
+    target = tuple(x[..., -1, :, :] for x in state)
+    weights = ladder.neighbour_weights(bridge, betas, ladders)
+    return ladders, counts, target, energies, *weights
 
 
 def tune_schedule(
     bridge: Bridge,
-    seed: tf.Tensor,
+    seed: int | tf.Tensor = 0,
     swap_rate: float = 0.5,
     num_chains: int = 50,
     num_sweeps: int = 200,
@@ -172,7 +193,7 @@ def tune_schedule(
 
     Args:
       bridge: from the base to the target; for a batch, one ladder suits the worst of each pair.
-      seed: int32, shape [2].
+      seed: an integer, or int32 [2].
       swap_rate: to aim at, between 0.05 and 0.95. Near 0.5 replicas travel fastest (Syed et al.
         2022).
       num_chains, num_sweeps: of each round.
@@ -188,9 +209,9 @@ def tune_schedule(
     if not 0.05 <= swap_rate <= 0.95:
         raise ValueError(f"swap_rate: found {swap_rate!r}; accepted: between 0.05 and 0.95")
     checks.check_count(max_rounds, "max_rounds")
-    betas, state = np.linspace(0, 1, _PILOT, dtype=np.float32), None
+    betas, ladders, seed = np.linspace(0, 1, _PILOT, dtype=np.float32), None, seeds.as_seed(seed)
     for number in range(max_rounds):
-        _, _, state, info = run(
+        found = run(
             bridge,
             betas,
             num_chains,
@@ -198,16 +219,17 @@ def tune_schedule(
             seeds.fold_in(seed, number),
             burn_in=num_sweeps // 5,
             thinning=num_sweeps,
-            state=state,
+            ladders=ladders,
         )
         progress_fn(1)
-        rates, old = info.lowest(), betas
+        rates, old = found.lowest(), betas
         betas = _space_out(betas, rates, swap_rate)
         if np.ptp(rates) <= _EVEN and abs(len(betas) - len(old)) <= 1:
             return old
         nearest = abs(betas[:, None] - old).argmin(1)
-        z1 = tf.gather(state.z1, nearest, axis=-3)
-        state = ladder.State(z1, tf.zeros(z1.shape[:-1], tf.int32), state.step)
+        state = tuple(tf.gather(x, nearest, axis=-3) for x in found.ladders.state)
+        legs = tf.zeros(state[0].shape[:-1], tf.int32)
+        ladders = ladder.Ladders(state, legs, found.ladders.step)
     return betas
 
 
@@ -224,13 +246,15 @@ def _space_out(betas: np.ndarray, rates: np.ndarray, swap_rate: float) -> np.nda
 
 def _check(bridge: Bridge, betas: np.ndarray, **counts: tuple[int, int]) -> None:
     """Raises ValueError for parameters, temperatures or counts (a value and its least) at fault."""
-    checks.check_rbm(bridge.rbm, "bridge.rbm")
+    checks.check_machine(bridge.machine, "bridge.machine")
     checks.check_betas(betas)
     for name, (value, least) in counts.items():
         checks.check_count(value, name, least)
 
 
-def _check_state(state: ladder.State, bridge: Bridge, count: int, num_chains: int) -> None:
-    expected = (*bridge.rbm.b1.shape[:-1], count, num_chains, bridge.rbm.b1.shape[-1])
-    if tuple(state.z1.shape) != expected:
-        raise ValueError(f"state: found z1 {tuple(state.z1.shape)}; accepted: {expected}")
+def _check_ladders(ladders: ladder.Ladders, bridge: Bridge, count: int, num_chains: int) -> None:
+    sizes = bridge.kept_sizes
+    expected = [(*bridge.machine.batch_shape, count, num_chains, size) for size in sizes]
+    found = [tuple(x.shape) for x in ladders.state]
+    if found != expected:
+        raise ValueError(f"ladders: found states {found}; accepted: {expected}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from sampler import seeds
+from sampler.machines.machine import State
 from sampler.weights import resampling
 
 LEAST_ESS = 30.0
@@ -17,19 +19,64 @@ deviation of 1.07, and 4 in 10,000 pass 5; below it, 1.2 to 2.8, and up to 8 in 
 """
 
 
+class Samples(NamedTuple):
+    """Weighted samples of machines with batch dimensions [...].
+
+    Attributes:
+      state: of each block, [..., C, n_k].
+      log_weights: float64, [..., C].
+    """
+
+    state: State
+    log_weights: tf.Tensor
+
+    def weights(self) -> tf.Tensor:
+        """Normalised weights, float64, [..., C]."""
+        return tf.nn.softmax(self.log_weights, -1)
+
+    def mean(self, values: tf.Tensor) -> tf.Tensor:
+        """The weighted mean of values [..., C, n] over chains, float64, [..., n]."""
+        return tf.reduce_sum(self.weights()[..., None] * tf.cast(values, tf.float64), -2)
+
+    def equally_weighted(self, seed: int | tf.Tensor) -> State:
+        """As many samples of equal weight: systematically resampled, copies side by side."""
+        parents = resampling.systematic(self.log_weights, seeds.as_seed(seed))
+        batch_dims = parents.shape.rank - 1
+        return tuple(tf.gather(x, parents, axis=-2, batch_dims=batch_dims) for x in self.state)
+
+
+class Trace(NamedTuple):
+    """The weights along a bridge.
+
+    Attributes:
+      betas: the inverse temperatures, in the order that they were passed, float32 [T].
+      log_mean_weight: log of the mean weight at each, float64 [..., T]: forward, the estimate of
+        log Z at that temperature.
+      ess: effective sample size at each, float64 [..., T].
+    """
+
+    betas: np.ndarray
+    log_mean_weight: tf.Tensor
+    ess: tf.Tensor
+
+
 class Estimate(NamedTuple):
-    """An estimate of log Z, float64, each of the RBM's batch shape [...].
+    """An estimate of log Z, float64, each of the machine's batch shape [...].
 
     Attributes:
       log_z: the estimate; E[exp(log_z)] = Z for a schedule fixed in advance.
       stderr: its standard error by the delta method, sqrt(1/ess - 1/C); estimates of `ais.run` and
         what is built on it include the float32 rounding of the log-weights.
       ess: effective sample size of the weights, between 1 and C.
+      samples: the end states with their weights: forward, weighted samples of the target.
+      trace: the weights at each temperature.
     """
 
     log_z: tf.Tensor
     stderr: tf.Tensor
     ess: tf.Tensor
+    samples: Any = None
+    trace: Any = None
 
     def believable(self) -> tf.Tensor:
         """Whether the weights are even enough for the standard error to mean something, [...]."""
@@ -43,8 +90,8 @@ class Estimate(NamedTuple):
         ess = np.ravel(self.ess)
         return [
             f"effective sample size {ess.min():.3g}, below {LEAST_ESS:g} in "
-            f"{np.sum(~believable)} of {believable.size} RBMs: few chains carry the weights, log Z "
-            f"and its error are not to be believed; more temperatures or more chains are needed"
+            f"{np.sum(~believable)} of {believable.size} machines: few chains carry the weights, "
+            f"log Z and its error are not to be believed; more temperatures or chains are needed"
         ]
 
 

@@ -55,7 +55,7 @@ def systematic(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def multinomial(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Parents drawn independently of one another, sorted; arguments as in `systematic`."""
     cumulated = _cumulated(tf.nn.softmax(log_weights, -1))
-    return tf.sort(_find(cumulated, _uniform64(seed, tf.shape(log_weights))), axis=-1)
+    return tf.sort(_find(cumulated, seeds.fine_uniform(seed, tf.shape(log_weights))), axis=-1)
 
 
 def residual(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -73,7 +73,7 @@ def residual(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     certain = _find(assigned, tf.broadcast_to(places, shape))
     # where nothing is left nothing is drawn, but 0 / 0 would still be formed
     rest = tf.maximum(expected - whole, 0) + 1e-300
-    drawn = _find(_cumulated(rest), _uniform64(seed, shape))
+    drawn = _find(_cumulated(rest), seeds.fine_uniform(seed, shape))
     return tf.sort(tf.where(places < assigned[..., -1:], certain, drawn), axis=-1)
 
 
@@ -100,14 +100,6 @@ def _histogram(values: tf.Tensor, num_bins: tf.Tensor) -> tf.Tensor:
     bins = rows + num_bins * tf.range(count)[:, None]
     counts = tf.math.unsorted_segment_sum(tf.ones_like(bins), bins, count * num_bins)
     return tf.reshape(counts, [count, num_bins])
-
-
-def _uniform64(seed: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Uniform float64 numbers in (0, 1) on a grid of 2^-46: chains may have weights below 2^-23."""
-    coarse, fine = (
-        tf.cast(seeds.uniform(seeds.fold_in(seed, i), shape), tf.float64) for i in range(2)
-    )
-    return coarse + (fine - 0.5) * seeds.RESOLUTION
 
 
 def _find(cumulated: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
