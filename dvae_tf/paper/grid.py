@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvae_tf.config import FIELDS, Config, ConfigError, resolve
-from dvae_tf.paper.layout import Layout, layout
-from dvae_tf.paper.tables import UNDIRECTED, Cell
+from dvae_tf.paper.layout import UNDIRECTED, Cell, Layout, layout
 
 DATASETS = {"mnist": "binarized_mnist"}
 """The program's names of the datasets that the tables call otherwise."""
@@ -21,18 +20,6 @@ POSTERIORS = {
     UNDIRECTED: {"posterior": "undirected", "relaxation": "pwl"},
 }
 """What a method is to the program."""
-
-SET_BY_GRID = (
-    "task",
-    "dataset",
-    "posterior",
-    "relaxation",
-    "num_latents",
-    "num_layers",
-    "shared_context",
-    "num_samples",
-    "seed",
-)
 
 _BOOLEANS = {"true": True, "false": False}
 
@@ -76,7 +63,7 @@ class Selection:
         Raises:
           ConfigError: a name or a setting that there is not.
         """
-        self._check_rows()
+        self._check()
         cells = [cell for cell in self.layout().cells() if self._selects(cell)]
         if not cells or not self.seeds:
             raise ConfigError(f"--table={self.table}: the flags given leave no run of it")
@@ -84,24 +71,20 @@ class Selection:
         return list({run.name: run for run in runs}.values())
 
     def _selects(self, cell: Cell) -> bool:
-        def asked(value: object, given: tuple) -> bool:
-            return not given or value in given
-
-        row = not self.rows or row_name(cell) in self.rows or cell.method in self.rows
-        samples = self.samples if self.table in (2, 3) else ()
         return (
-            row
-            and asked(cell.data, self.data)
-            and asked(cell.size, self.sizes)
-            and asked(cell.num_samples, samples)
+            (not self.rows or not {row_name(cell), cell.method}.isdisjoint(self.rows))
+            and (not self.data or cell.data in self.data)
+            and (not self.sizes or cell.size in self.sizes)
+            and (not self.samples or cell.num_samples in self.samples)
         )
 
-    def _check_rows(self) -> None:
+    def _check(self) -> None:
         cells = self.layout().cells()
-        accepted = sorted({row_name(c) for c in cells} | {c.method for c in cells})
-        unknown = [row for row in self.rows if row not in accepted]
-        if unknown:
-            raise ConfigError(f"--rows: found {unknown[0]}, accepted is {', '.join(accepted)}")
+        accepted = {row_name(c) for c in cells} | {c.method for c in cells}
+        for row in self.rows:
+            if row not in accepted:
+                names = ", ".join(sorted(accepted))
+                raise ConfigError(f"--rows: found {row}, accepted is {names}")
         if self.samples and self.table not in (2, 3):
             raise ConfigError(
                 f"--k: found {self.samples[0]} with --table={self.table}, accepted is none: "
@@ -112,18 +95,21 @@ class Selection:
 def make_run(cell: Cell, seed: int, settings: Mapping[str, Any]) -> Run:
     """The run of a cell with a seed; ConfigError for a setting that is not accepted."""
     cell = canonical(cell)
-    config = resolve(
-        DATASETS.get(cell.data, cell.data),
-        task=cell.task,
-        **POSTERIORS[cell.method],
-        num_latents=2 * cell.size,
-        num_layers=cell.num_layers,
-        shared_context=cell.shared_context,
-        num_samples=cell.num_samples,
-        seed=seed,
-        **settings,
-    )
+    config = resolve(**_of_cell(cell), seed=seed, **settings)
     return Run(cell, seed, f"{stem(cell)}_seed{seed}", config)
+
+
+def _of_cell(cell: Cell) -> dict[str, Any]:
+    """The fields of the configuration that a cell decides."""
+    return {
+        "dataset": DATASETS.get(cell.data, cell.data),
+        "task": cell.task,
+        **POSTERIORS[cell.method],
+        "num_latents": 2 * cell.size,
+        "num_layers": cell.num_layers,
+        "shared_context": cell.shared_context,
+        "num_samples": cell.num_samples,
+    }
 
 
 def canonical(cell: Cell) -> Cell:
@@ -142,17 +128,15 @@ def row_name(cell: Cell) -> str:
 
 def stem(cell: Cell) -> str:
     """The name of a cell's folders up to the seed, such as mnist_100_pwl_l2_k1."""
-    cell = canonical(cell)
-    named = {UNDIRECTED: "undirected", "dvae#": "power"}
-    parts = [Path(cell.data).stem, str(cell.size), named.get(cell.method, cell.method)]
-    if cell.method != UNDIRECTED:
-        parts.append(f"l{cell.num_layers}")
+    named = {"dvae##": "undirected", "dvae#": "power"}
+    method, *layers = row_name(cell).split("_")
+    parts = [Path(cell.data).stem, cell.size, named.get(method, method), *layers]
     parts.append(f"k{cell.num_samples}")
-    if not cell.shared_context:
+    if not canonical(cell).shared_context:
         parts.append("separate")
     if cell.task != "vae":
         parts.append("structured")
-    return "_".join(parts)
+    return "_".join(map(str, parts))
 
 
 def integers(flag: str, texts: list[str]) -> tuple[int, ...]:
@@ -169,19 +153,19 @@ def parse_settings(texts: list[str]) -> dict[str, Any]:
     Raises:
       ConfigError: no such field, one that the grid sets, or a value of another type.
     """
-    types: dict[str, Any] = {name: type(getattr(Config(), name)) for name in FIELDS}
-    accepted = [name for name in FIELDS if name not in SET_BY_GRID]
+    own = {"seed", *_of_cell(Cell("mnist", 100, UNDIRECTED))}
+    accepted = [name for name in FIELDS if name not in own]
     settings: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or name not in accepted:
-            raise ConfigError(
-                f"--set: found {text}, accepted is name=value with a name of {', '.join(accepted)}"
-            )
+            names = ", ".join(accepted)
+            raise ConfigError(f"--set: found {text}, accepted is name=value with a name of {names}")
+        kind = type(getattr(Config, name))
         try:
-            settings[name] = _BOOLEANS[value.lower()] if types[name] is bool else types[name](value)
+            settings[name] = _BOOLEANS[value.lower()] if kind is bool else kind(value)
         except (ValueError, KeyError):
             raise ConfigError(
-                f"--set: found {text}, accepted is a value of type {types[name].__name__}"
+                f"--set: found {text}, accepted is a value of type {kind.__name__}"
             ) from None
     return settings

@@ -1,20 +1,12 @@
-"""How each table is laid out: its lines, its columns, and what is in each place."""
+"""How the paper's Tables 1 to 4 are laid out: lines, columns, and what is in each place."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from dvae_tf.paper.tables import (
-    DATA,
-    DIRECTED,
-    LAYERS,
-    PAPER,
-    SAMPLES,
-    SIZES,
-    UNDIRECTED,
-    Cell,
-    Value,
-)
+UNDIRECTED = "dvae##"
+METHODS = {"dvae#": "DVAE#", "concrete": "Concrete", "pwl": "PWL", UNDIRECTED: "DVAE##"}
+"""A method's name as the paper writes it."""
 
 TITLES = {
     1: "variational bound, shared context",
@@ -22,8 +14,32 @@ TITLES = {
     3: "structured prediction",
     4: "with and without shared context",
 }
-METHODS = {"dvae#": "DVAE#", "concrete": "Concrete", "pwl": "PWL", UNDIRECTED: "DVAE##"}
-"""A method's name as the paper writes it."""
+DATA = ("mnist", "omniglot")
+LAYERS = (1, 2, 4)
+SAMPLES = (1, 5, 25)
+DIRECTED = ("dvae#", "concrete", "pwl")
+
+
+class Cell(NamedTuple):
+    """A model on a dataset: what one number of a table is of.
+
+    Attributes:
+      data: "mnist" or "omniglot", or any other name or path that the program's datasets have.
+      size: units on each side of the RBMs; 100 means 100+100.
+      method: "dvae#", "concrete", "pwl" (directed posteriors) or "dvae##" (undirected).
+      num_layers: L, groups of a directed posterior.
+      num_samples: K of the importance-weighted bound; 1 is the variational bound.
+      shared_context: whether the groups of a directed posterior share a context.
+      task: "vae", or "structured_prediction" of the bottom half given the top.
+    """
+
+    data: str
+    size: int
+    method: str
+    num_layers: int = 1
+    num_samples: int = 1
+    shared_context: bool = True
+    task: str = "vae"
 
 
 class Column(NamedTuple):
@@ -42,23 +58,28 @@ class Column(NamedTuple):
     belongs: bool = True
 
 
-class Layout(NamedTuple):
-    """A table: for each size a block, in it a line for each dataset and parameter.
+class Line(NamedTuple):
+    """A line of a table: `value` is its L or K, `cells` has None where a column has nothing."""
 
-    Attributes:
-      number: of the table.
-      parameter: what a line varies: "L" or "K".
-      values: the parameter's.
-      data, sizes: as in `Cell`.
-      columns: the models.
-    """
+    data: str
+    size: int
+    value: int
+    cells: list[Cell | None]
+
+
+class Layout(NamedTuple):
+    """A table: for each size a block, in it a line for each dataset and value of L or K."""
 
     number: int
-    parameter: str
     values: tuple[int, ...]
     data: tuple[str, ...]
     sizes: tuple[int, ...]
     columns: tuple[Column, ...]
+
+    @property
+    def parameter(self) -> str:
+        """What a line varies, "L" or "K"."""
+        return "K" if self.number in (2, 3) else "L"
 
     def cell(self, data: str, size: int, value: int, column: Column) -> Cell | None:
         """What is in a place; None where there is nothing, as below the first line of DVAE##."""
@@ -69,17 +90,19 @@ class Layout(NamedTuple):
             return None
         return Cell(data, size, column.method, value, 1, column.shared_context, task)
 
-    def cells(self) -> list[Cell]:
-        """Everything in the table that its own runs fill, in reading order."""
-        places = (
-            self.cell(data, size, value, column)
+    def lines(self) -> list[Line]:
+        """All lines, in reading order."""
+        return [
+            Line(data, size, value, [self.cell(data, size, value, c) for c in self.columns])
             for size in self.sizes
             for data in self.data
             for value in self.values
-            for column in self.columns
-            if column.belongs
-        )
-        return [cell for cell in places if cell is not None]
+        ]
+
+    def cells(self) -> list[Cell]:
+        """Everything in the table that its own runs fill, in reading order."""
+        own = self._replace(columns=tuple(c for c in self.columns if c.belongs))
+        return [cell for line in own.lines() for cell in line.cells if cell is not None]
 
 
 def layout(
@@ -89,31 +112,25 @@ def layout(
     samples: tuple[int, ...] = (),
 ) -> Layout:
     """The paper's table, with lines and blocks for further datasets, sizes and K."""
-    varies_k = table in (2, 3)
     return Layout(
         number=table,
-        parameter="K" if varies_k else "L",
-        values=_with(SAMPLES, samples) if varies_k else LAYERS,
-        data=(*DATA, *(name for name in data if name not in DATA)),
-        sizes=_with(SIZES[table], sizes),
+        values=_with(SAMPLES, samples) if table in (2, 3) else LAYERS,
+        data=tuple(dict.fromkeys((*DATA, *data))),
+        sizes=_with((100,) if table == 3 else (100, 200), sizes),
         columns=_columns(table),
     )
 
 
-def paper_value(table: int, cell: Cell) -> Value | None:
-    """The paper's number; None where it has none."""
-    value = PAPER[table].get(cell)
-    return PAPER[1].get(cell) if value is None and table == 4 else value
-
-
 def _columns(table: int) -> tuple[Column, ...]:
-    directed = tuple(Column(method, None) for method in DIRECTED)
+    directed = [Column(method, None) for method in DIRECTED]
     if table == 1:
         return (*directed, Column(UNDIRECTED, None))
     if table == 4:
-        without = (column._replace(shared_context=False) for column in directed)
-        shown = (column._replace(belongs=False) for column in directed)
-        return tuple(c for pair in zip(without, shown, strict=True) for c in pair)
+        return tuple(
+            column._replace(shared_context=shared, belongs=not shared)
+            for column in directed
+            for shared in (False, True)
+        )
     return (*(Column("pwl", num_layers) for num_layers in LAYERS), Column(UNDIRECTED, 1))
 
 

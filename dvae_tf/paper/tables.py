@@ -5,27 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-
-class Cell(NamedTuple):
-    """A model on a dataset: what one number of a table is of.
-
-    Attributes:
-      data: "mnist" or "omniglot", or any other name or path that the program's datasets have.
-      size: units on each side of the RBMs; 100 means 100+100.
-      method: "dvae#", "concrete", "pwl" (directed posteriors) or "dvae##" (undirected).
-      num_layers: L, groups of a directed posterior.
-      num_samples: K of the importance-weighted bound; 1 is the variational bound.
-      shared_context: whether the groups of a directed posterior share a context.
-      task: "vae", or "structured_prediction" of the bottom half given the top.
-    """
-
-    data: str
-    size: int
-    method: str
-    num_layers: int = 1
-    num_samples: int = 1
-    shared_context: bool = True
-    task: str = "vae"
+from dvae_tf.paper.layout import Cell, layout
 
 
 class Value(NamedTuple):
@@ -34,12 +14,6 @@ class Value(NamedTuple):
     mean: float
     std: float | None
 
-
-DATA = ("mnist", "omniglot")
-LAYERS = (1, 2, 4)
-SAMPLES = (1, 5, 25)
-DIRECTED = ("dvae#", "concrete", "pwl")
-UNDIRECTED = "dvae##"
 
 # Tables 1 and 4: a line for each L; for each size the DVAE#, Concrete and PWL columns, and in
 # Table 1 a fourth, DVAE##, which has L = 1 alone. Tables 2 and 3: a line for each K; for each size
@@ -79,39 +53,26 @@ omniglot 4 | 101.93 102.76 101.97 | 99.63 100.99 100.45
 """,
 }
 
-SIZES = {1: (100, 200), 2: (100, 200), 3: (100,), 4: (100, 200)}
 
-
-def _numbers(table: int) -> Iterator[tuple[str, int, int, int, Value]]:
-    """(data, the line's L or K, size, column, number) of each number of a table."""
+def _numbers(table: int) -> Iterator[tuple[Cell | None, Value]]:
+    places = layout(table)
+    columns = [column for column in places.columns if column.belongs]
     for line in _TEXT[table].strip().splitlines():
         head, *blocks = line.split("|")
-        data, parameter = head.split()
-        for size, block in zip(SIZES[table], blocks, strict=True):
-            for column, text in enumerate(block.split()):
+        data, value = head.split()
+        for size, block in zip(places.sizes, blocks, strict=True):
+            for column, text in zip(columns, block.split(), strict=False):
                 mean, _, std = text.partition("±")
-                value = Value(float(mean), float(std) if std else None)
-                yield data, int(parameter), size, column, value
+                number = Value(float(mean), float(std) if std else None)
+                yield places.cell(data, size, int(value), column), number
 
 
-def _of_layers(table: int) -> dict[Cell, Value]:
-    methods = (*DIRECTED, UNDIRECTED)
-    shared = table == 1
-    return {
-        Cell(data, size, methods[column], num_layers, shared_context=shared): value
-        for data, num_layers, size, column, value in _numbers(table)
-    }
-
-
-def _of_samples(table: int) -> dict[Cell, Value]:
-    models = (*(("pwl", num_layers) for num_layers in LAYERS), (UNDIRECTED, 1))
-    task = "structured_prediction" if table == 3 else "vae"
-    return {
-        Cell(data, size, *models[column], num_samples, task=task): value
-        for data, num_samples, size, column, value in _numbers(table)
-    }
-
-
-PAPER = {1: _of_layers(1), 2: _of_samples(2), 3: _of_samples(3), 4: _of_layers(4)}
+PAPER = {table: {cell: value for cell, value in _numbers(table) if cell} for table in _TEXT}
 """For each table, its numbers by what they are of. Table 4 is without shared context; its columns
 with it repeat Table 1."""
+
+
+def paper_value(table: int, cell: Cell) -> Value | None:
+    """The paper's number; None where it has none."""
+    value = PAPER[table].get(cell)
+    return PAPER[1].get(cell) if value is None and table == 4 else value

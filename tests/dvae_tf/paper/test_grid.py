@@ -4,7 +4,7 @@ import pytest
 
 from dvae_tf.config import ConfigError
 from dvae_tf.paper.grid import Selection, integers, make_run, parse_settings, row_name, stem
-from dvae_tf.paper.tables import Cell
+from dvae_tf.paper.layout import Cell
 
 
 def names(**selection):

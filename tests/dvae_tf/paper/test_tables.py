@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from dvae_tf.paper.layout import layout, paper_value
-from dvae_tf.paper.tables import PAPER, Cell, Value
+from dvae_tf.paper.layout import Cell, layout
+from dvae_tf.paper.tables import PAPER, Value, paper_value
 
 SP = "structured_prediction"
 
