@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_ARENA_MAX = -4, -1, -8
 _ERRORS = (
@@ -45,7 +46,7 @@ def keep_freed_memory() -> None:
 
 
 def run(main: Callable[[list[str]], None], *modules: str, tensorflow: bool = True) -> None:
-    """`absl.app.run` of `main`; a known error is one line on standard error and exit status 1.
+    """`absl.app.run` of `main`, prepared; a known error is one line on standard error and status 1.
 
     Args:
       main: what takes the arguments that are no flags.
@@ -54,6 +55,7 @@ def run(main: Callable[[list[str]], None], *modules: str, tensorflow: bool = Tru
     """
     from absl import app
 
+    prepare()
     from dvae_tf import interrupts
     from dvae_tf.config import ConfigError
     from sampler.io import quiet
@@ -75,6 +77,14 @@ def run(main: Callable[[list[str]], None], *modules: str, tensorflow: bool = Tru
 
     interrupts.treat_sigterm_as_ctrl_c()
     app.run(guarded)
+
+
+def settings(kind: Any) -> Any:
+    """A NamedTuple with the values of the flags named like its fields, the rest at its defaults."""
+    from absl import flags
+
+    names = [name for name in kind._fields if name in flags.FLAGS]
+    return kind(**{name: flags.FLAGS[name].value for name in names})
 
 
 def _known_errors() -> tuple[type[Exception], ...]:

@@ -5,11 +5,11 @@ One run of R C chains makes R independent estimates of C chains each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from sampler import gibbs, seeds
 from sampler.annealing import ais, bridge, schedules
@@ -20,8 +20,6 @@ TARGET = 1e-2
 """Standard deviation of log Z, in nats, at which the paper compares posteriors and prior."""
 
 _BASE_CHAINS, _BASE_SWEEPS = 200, 100
-
-Progress = Callable[[int], object]
 
 
 class Truth(NamedTuple):
@@ -56,11 +54,14 @@ class Curve(NamedTuple):
 
 
 def truth(
-    route: Bridge, num_temperatures: int, num_chains: int, seed: tf.Tensor, progress_fn: Progress
+    route: Bridge, num_temperatures: int, num_chains: int, seed: tf.Tensor, title: str
 ) -> Truth:
     """log Z by AIS from the base and back, so that the two biases cancel."""
+    # from another base than the uniform one, a run of its own brings the samples to start back from
+    num_runs = 3 if np.any(route.base1) or np.any(route.base2) else 2
     betas = schedules.linear(num_temperatures)
-    found = ais.log_z_bracket(route, betas, num_chains, seed, progress_fn=progress_fn)
+    with tqdm(total=num_runs * (num_temperatures - 1), desc=f"true log Z, {title}") as bar:
+        found = ais.log_z_bracket(route, betas, num_chains, seed, progress_fn=bar.update)
     forward, backward = (np.asarray(side.log_z) for side in (found.forward, found.backward))
     stderr = np.hypot(found.forward.stderr, found.backward.stderr) / 2
     return Truth((forward + backward) / 2, stderr, backward - forward)
@@ -89,7 +90,7 @@ def curve(
     num_chains: int,
     num_repeats: int,
     seed: tf.Tensor,
-    progress_fn: Progress = lambda num_temperatures: None,
+    title: str,
 ) -> Curve:
     """Estimates for ever more temperatures, until the spread of every RBM is below `TARGET`.
 
@@ -99,18 +100,20 @@ def curve(
       num_temperatures: rising.
       num_chains, num_repeats: see `estimates`; at least 2 repeats.
       seed: int32, shape [2].
-      progress_fn: called with each number of temperatures when it is done.
+      title: of the progress bar.
     """
     points = []
-    for count in num_temperatures:
-        found = estimates(route, count, num_chains, num_repeats, seeds.fold_in(seed, count))
-        values = np.asarray(found.log_z)
-        error = abs(values - log_z[..., None]).mean(-1)
-        predicted = np.sqrt(np.square(found.stderr).mean(-1))
-        points.append((np.float64(count), error, values.std(-1, ddof=1), predicted))
-        progress_fn(count)
-        if np.all(points[-1][2] < TARGET) and np.all(predicted < TARGET):
-            break
+    with tqdm(total=sum(num_temperatures), desc=title) as bar:
+        for count in num_temperatures:
+            found = estimates(route, count, num_chains, num_repeats, seeds.fold_in(seed, count))
+            values = np.asarray(found.log_z)
+            error = abs(values - log_z[..., None]).mean(-1)
+            std = values.std(-1, ddof=1)
+            predicted = np.sqrt(np.square(found.stderr).mean(-1))
+            points.append((np.float64(count), error, std, predicted))
+            bar.update(count)
+            if np.all(std < TARGET) and np.all(predicted < TARGET):
+                break
     return Curve(*(np.stack(field) for field in zip(*points, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""The paper's Fig. 3: error and spread of log Z against the number of AIS temperatures.
+r"""The paper's Fig. 3: error and spread of log Z against the number of AIS temperatures.
 
 python -m dvae_tf.analysis.partition_function --export_dir=runs/mnist/saved_model \
     --dataset=binarized_mnist
@@ -6,16 +6,23 @@ python -m dvae_tf.analysis.partition_function --export_dir=runs/mnist/saved_mode
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from absl import flags
 
 from dvae_tf import cli
 from dvae_tf.analysis import options
 
+
+def main(argv: list[str]) -> None:
+    """Flags to the curves, written and printed."""
+    del argv
+    from dvae_tf.analysis import convergence_report
+
+    settings = cli.settings(convergence_report.Settings)
+    convergence_report.write(*options.load(flags.FLAGS), settings, *options.output(flags.FLAGS))
+
+
 if __name__ == "__main__":
-    cli.prepare()
-    options.define(num_images=4)
+    options.define(num_images=4, writes_folder=True)
     flags.DEFINE_integer(
         "max_temperatures", 8192, "largest number of temperatures; 2, 4, ... up to it", 2
     )
@@ -31,27 +38,4 @@ if __name__ == "__main__":
         lower_bound=2,
     )
     flags.DEFINE_integer("truth_chains", 2000, "AIS chains of a true log Z", lower_bound=2)
-
-
-def main(argv: list[str]) -> None:
-    """Flags to the curves, written and printed."""
-    del argv
-    from dvae_tf import report
-    from dvae_tf.analysis import comparison, convergence_report
-    from sampler import seeds
-
-    values = flags.FLAGS
-    posteriors, prior = options.load(values)
-    settings = comparison.Settings(*(getattr(values, n) for n in comparison.Settings._fields))
-    cases = comparison.compare(posteriors, prior, settings, seeds.make_seed(values.seed))
-    report.save(
-        Path(values.output_dir),
-        "partition_function",
-        convergence_report.rows(cases),
-        convergence_report.figure(cases),
-        convergence_report.reading(cases, settings),
-    )
-
-
-if __name__ == "__main__":
     cli.run(main, "dvae_tf.analysis.convergence_report")

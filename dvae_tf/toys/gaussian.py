@@ -6,16 +6,10 @@ python -m dvae_tf.toys.gaussian --output_dir=runs/toys
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from absl import flags
 
 from dvae_tf import cli
-
-if TYPE_CHECKING:  # TensorFlow has to be imported after `cli.prepare`
-    from dvae_tf.toys.gaussian_runs import Settings
-
-FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
@@ -32,52 +26,12 @@ def define_flags() -> None:
 def main(argv: list[str]) -> None:
     """Flags to one experiment, written and printed."""
     del argv
-    from dvae_tf.toys.gaussian_runs import Settings
-    from dvae_tf.toys.training import check_steps
+    from dvae_tf.toys import gaussian_report
 
-    settings = Settings(
-        FLAGS.num_steps,
-        FLAGS.num_runs,
-        FLAGS.num_samples,
-        FLAGS.learning_rate,
-        seed=FLAGS.seed,
-    )
-    check_steps(settings.num_steps, settings.record_every)
-    run(Path(FLAGS.output_dir), settings, FLAGS.bias_samples)
-
-
-def run(output_dir: Path, settings: Settings, bias_samples: int) -> None:
-    """Trains by every estimator, measures their gradients, and writes gaussian.* into a folder."""
-    from tqdm import tqdm
-
-    from dvae_tf import report
-    from dvae_tf.files import write_atomically
-    from dvae_tf.toys import gaussian_report, gaussian_runs
-    from dvae_tf.toys.estimators import ESTIMATORS
-
-    histories = {}
-    with tqdm(total=settings.num_steps * len(ESTIMATORS), unit="step") as bar:
-        for name, loss in ESTIMATORS.items():
-            bar.set_description(name)
-            histories[name] = gaussian_runs.train(loss, settings, bar.update)
-    measured = {
-        name: gaussian_runs.measure(loss, bias_samples, settings.seed)
-        for name, loss in tqdm(ESTIMATORS.items(), "gradients at a fixed phi")
-    }
-    curves = gaussian_report.quartiles(histories)
-    rows = report.to_csv(gaussian_report.gradient_rows(measured))
-    write_atomically(output_dir / "gaussian_gradients.csv", rows)
-    print(gaussian_report.gradient_table(measured))
-    report.save(
-        output_dir,
-        "gaussian",
-        gaussian_report.curve_rows(curves, settings.record_every),
-        gaussian_report.figure(curves, histories, settings),
-        gaussian_report.reading(curves, measured, settings),
-    )
+    settings = cli.settings(gaussian_report.Settings)
+    gaussian_report.write(Path(flags.FLAGS.output_dir), settings, flags.FLAGS.bias_samples)
 
 
 if __name__ == "__main__":
-    cli.prepare()
     define_flags()
     cli.run(main, "dvae_tf.toys.gaussian_report")

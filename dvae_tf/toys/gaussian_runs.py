@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -60,14 +59,18 @@ class Gradients(NamedTuple):
     standard_error: np.ndarray
     deviation: np.ndarray
 
+    def relative(self, vector: np.ndarray) -> float:
+        """A vector's norm as a fraction of the exact gradient's."""
+        return float(np.linalg.norm(vector) / np.linalg.norm(self.exact))
 
-def train(loss: Loss, settings: Settings, progress: Callable[[int], object]) -> Gaussian:
-    """Minimises KL(q || p) from `START` by the gradient of `loss`.
+    @property
+    def significance(self) -> float:
+        """The largest bias of a parameter, in standard errors."""
+        return float(np.max(abs(self.bias / self.standard_error)))
 
-    Args:
-      loss: one of `estimators.ESTIMATORS`.
-      settings: of the runs.
-      progress: told of steps done.
+
+def train(loss: Loss, settings: Settings, title: str) -> Gaussian:
+    """Minimises KL(q || p) from `START` by the gradient of a loss of `estimators.ESTIMATORS`.
 
     Returns:
       q at the start and at each record, [num_steps / record_every + 1, num_runs].
@@ -84,17 +87,14 @@ def train(loss: Loss, settings: Settings, progress: Callable[[int], object]) -> 
     def record_fn() -> list[np.ndarray]:
         return [v.numpy() for v in variables]
 
-    history = training.minimise(variables, gradient_fn, settings, record_fn, progress)
+    history = training.minimise(variables, gradient_fn, settings, record_fn, title)
     return Gaussian(*(tf.constant(np.stack(t)) for t in zip(*history, strict=True)))
 
 
 def measure(loss: Loss, num_samples: int, seed: int) -> Gradients:
     """The mean and the deviation of one-sample gradients at `PROBE`.
 
-    Args:
-      loss: one of `estimators.ESTIMATORS`.
-      num_samples: estimates to average, a multiple of 50,000 or fewer than that.
-      seed: of the samples.
+    `num_samples` estimates are averaged: a multiple of 50,000, or fewer than that.
     """
     size = min(num_samples, _CHUNK)
     phi = PROBE.copies(size)

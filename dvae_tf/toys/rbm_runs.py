@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -103,8 +102,8 @@ def kl_gradient(
     return IsingRBM(*tape.gradient(loss, list(phi))), chains
 
 
-def train(num_relaxed_sweeps: int, settings: Settings, progress: Callable[[int], object]) -> Runs:
-    """Trains RBMs from the uniform distribution; `progress` is told of steps done."""
+def train(num_relaxed_sweeps: int, settings: Settings) -> Runs:
+    """Trains RBMs from the uniform distribution."""
     mixture = draw_mixture(settings)
     mixture32 = mixture.cast(tf.float32)
     runs, n = settings.num_runs, settings.num_units
@@ -130,6 +129,7 @@ def train(num_relaxed_sweeps: int, settings: Settings, progress: Callable[[int],
     def record_fn() -> np.ndarray:
         return exact_kl(*variables).numpy()
 
-    kls = training.minimise(variables, gradient_fn, settings, record_fn, progress)
+    title = f"t = {num_relaxed_sweeps}"
+    kls = training.minimise(variables, gradient_fn, settings, record_fn, title)
     q = IsingRBM(*(v.read_value() for v in variables)).binary()
     return Runs(np.stack(kls), mixtures.exact_shares(q, mixture).numpy())

@@ -47,7 +47,7 @@ def cases():
     """One posterior and the prior, another RBM of the same shape: graphs serve both."""
     posterior, prior = rbm_of([p[:1] for p in PARAMETERS]), rbm_of([p[1] for p in PARAMETERS])
     seed = seeds.make_seed(0)
-    return comparison.compare(posterior, prior, SETTINGS, seed, show_progress=False)
+    return comparison.compare(posterior, prior, SETTINGS, seed)
 
 
 def test_cases_are_those_of_the_paper_and_the_means(cases):

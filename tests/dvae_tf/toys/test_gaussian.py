@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from scipy.stats import multivariate_normal
 
-from dvae_tf.toys import gaussian, gaussian_report, gaussian_runs
+from dvae_tf.toys import gaussian_report, gaussian_runs
 from dvae_tf.toys.estimators import ESTIMATORS, gibbs, reparameterised
 from dvae_tf.toys.gaussian_runs import PROBE, START, TARGET, Settings
 from dvae_tf.toys.normal import Gaussian
@@ -167,7 +167,7 @@ def test_the_command_writes_what_it_found(tmp_path, capsys, monkeypatch):
     for name in [f"Gibbs, t = {t}" for t in (2, 4, 8)]:
         monkeypatch.delitem(ESTIMATORS, name)  # three are enough, and quicker to compile
     settings = Settings(num_steps=400, num_runs=8, record_every=100)
-    gaussian.run(tmp_path, settings, bias_samples=1000)
+    gaussian_report.write(tmp_path, settings, bias_samples=1000)
     with (tmp_path / "gaussian.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     kl = {(r["estimator"], int(r["step"])): float(r["kl_median"]) for r in rows}

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf.toys import mixture as mixtures
-from dvae_tf.toys import rbm, rbm_report, rbm_runs
+from dvae_tf.toys import rbm_report, rbm_runs
 from dvae_tf.toys.mixture import BernoulliMixture
 from dvae_tf.toys.rbm_runs import Runs, Settings
 from sampler import seeds
@@ -123,7 +123,7 @@ def test_the_command_writes_what_it_found(tmp_path, capsys):
     settings = Settings(
         num_units=4, num_components=2, num_steps=200, num_runs=2, num_chains=50, record_every=50
     )
-    rbm.run(tmp_path, settings, sweeps=(1,))
+    rbm_report.write(tmp_path, settings, sweeps=(1,))
     with (tmp_path / "rbm.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 5
