@@ -160,7 +160,12 @@ def _figure(curves: Quartiles, histories: Mapping[str, Gaussian], settings: Sett
     ylabel = "KL(q || p) (nats), median and quartiles"
     drawn, (left, right) = report.panels(
         (11.5, 4.8),
-        {"title": "(a) closed-form KL", "xlabel": "step", "ylabel": ylabel, "yscale": "log"},
+        {
+            "title": "(a) closed-form KL during training",
+            "xlabel": "step",
+            "ylabel": ylabel,
+            "yscale": "log",
+        },
         {"title": "(b) 1 and 2 standard deviations, the median run", "aspect": "equal"}
         | {"xlabel": "$z_1$", "ylabel": "$z_2$"},
     )

@@ -91,7 +91,12 @@ def _figure(results: Mapping[int, Runs], settings: Settings) -> Figure:
     end["ylim"] = (late.min() - margin, late.max() + margin)
     drawn, panels = report.panels(
         (11.5, 4.6),
-        {"title": "(a) exact KL", "xlabel": "step", "ylabel": ylabel, "yscale": "log"},
+        {
+            "title": "(a) exact KL during training",
+            "xlabel": "step",
+            "ylabel": ylabel,
+            "yscale": "log",
+        },
         {"title": "(b) its last three quarters", "xlabel": "step", **end},
     )
     label = f"log {settings.num_components}: q on one component"
