@@ -60,7 +60,7 @@ def run_table(
     name = f"table{selection.table}"
 
     def page() -> tuple[Results, str]:
-        results = gather(selection.layout(), selection.settings, output_dir, data_dir)
+        results = gather(selection, output_dir, data_dir)
         return results, markdown.page(results, runs[0].config, selection.settings)
 
     def write_page() -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dvae_tf.paper.layout import METHODS, TITLES, UNDIRECTED, Cell, Layout
+from dvae_tf.paper.layout import METHODS, TITLES, UNDIRECTED, Cell, column, parameter
 from dvae_tf.paper.markdown import DATA_TITLES
 from dvae_tf.paper.results import Results, Statistic
 from dvae_tf.paper.tables import Value
@@ -25,19 +25,17 @@ class Entry(NamedTuple):
 
 def draw(results: Results) -> Figure:
     """A panel for each dataset and size that has a number of ours; there is one at least."""
-    table = results.table
     panels = {}
-    for data in table.data:
-        for size in table.sizes:
-            found = entries(results, data, size)
-            if any(entry.ours for entry in found):
-                panels[f"{DATA_TITLES.get(data, data)}, {size}+{size}"] = found
+    for data, size in sorted({(cell.data, cell.size) for cell in results.cells}):
+        found = entries(results, data, size)
+        if any(entry.ours for entry in found):
+            panels[f"{DATA_TITLES.get(data, data)}, {size}+{size}"] = found
     longest = max(map(len, panels.values()))
     num_columns = min(2, len(panels))
     num_rows = -(-len(panels) // num_columns)
     shape = (5.2 * num_columns, 0.4 + num_rows * (1.1 + 0.26 * longest))
     figure = Figure(figsize=shape, layout="constrained")
-    figure.suptitle(f"Table {table.number}: {TITLES[table.number]}", x=0.01, ha="left")
+    figure.suptitle(f"Table {results.table}: {TITLES[results.table]}", x=0.01, ha="left")
     for i, (name, found) in enumerate(panels.items(), 1):
         _panel(figure.add_subplot(num_rows, num_columns, i), name, found)
     return figure
@@ -45,22 +43,22 @@ def draw(results: Results) -> Figure:
 
 def entries(results: Results, data: str, size: int) -> list[Entry]:
     """A panel's lines, from the top: column by column."""
-    lines = [r.cells for r in results.table.lines() if (r.data, r.size) == (data, size)]
+    table = results.table
+    cells = [cell for cell in results.cells if (cell.data, cell.size) == (data, size)]
+    order = list(dict.fromkeys(column(table, cell) for cell in cells))
     return [
-        Entry(_label(results.table, cell), results.ours(cell), results.theirs(cell))
-        for column in zip(*lines, strict=True)
-        for cell in column
-        if cell
+        Entry(_label(table, cell), results.ours(cell), results.theirs(cell))
+        for cell in sorted(cells, key=lambda cell: order.index(column(table, cell)))
     ]
 
 
-def _label(table: Layout, cell: Cell) -> str:
+def _label(table: int, cell: Cell) -> str:
     text = METHODS[cell.method]
     if cell.method != UNDIRECTED:
         text += f" L={cell.num_layers}"
-    if table.parameter == "K":
+    if parameter(table) == "K":
         text += f" K={cell.num_samples}"
-    return text + (", shared" if table.number == 4 and cell.shared_context else "")
+    return text + (", shared" if table == 4 and cell.shared_context else "")
 
 
 def _panel(axes: Axes, name: str, lines: list[Entry]) -> None:

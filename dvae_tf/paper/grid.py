@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvae_tf.config import FIELDS, Config, ConfigError, resolve
-from dvae_tf.paper.layout import UNDIRECTED, Cell, Layout, layout
+from dvae_tf.paper.layout import UNDIRECTED, Cell, belongs, cells
 
 DATASETS = {"mnist": "binarized_mnist"}
 """The program's names of the datasets that the tables call otherwise."""
@@ -53,9 +53,9 @@ class Selection:
     seeds: tuple[int, ...] = (0,)
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def layout(self) -> Layout:
-        """The table, with what is selected beyond the paper's."""
-        return layout(self.table, self.data, self.sizes, self.samples)
+    def cells(self) -> list[Cell]:
+        """The whole table, with what is selected beyond the paper's."""
+        return cells(self.table, self.data, self.sizes, self.samples)
 
     def runs(self) -> list[Run]:
         """The runs, those of a seed after those of the one before it.
@@ -63,11 +63,12 @@ class Selection:
         Raises:
           ConfigError: a name or a setting that there is not.
         """
-        self._check()
-        cells = [cell for cell in self.layout().cells() if self._selects(cell)]
-        if not cells or not self.seeds:
+        own = [cell for cell in self.cells() if belongs(self.table, cell)]
+        self._check(own)
+        chosen = [cell for cell in own if self._selects(cell)]
+        if not chosen or not self.seeds:
             raise ConfigError(f"--table={self.table}: the flags given leave no run of it")
-        runs = [make_run(cell, seed, self.settings) for seed in self.seeds for cell in cells]
+        runs = [make_run(cell, seed, self.settings) for seed in self.seeds for cell in chosen]
         return list({run.name: run for run in runs}.values())
 
     def _selects(self, cell: Cell) -> bool:
@@ -78,9 +79,8 @@ class Selection:
             and (not self.samples or cell.num_samples in self.samples)
         )
 
-    def _check(self) -> None:
-        cells = self.layout().cells()
-        accepted = {row_name(c) for c in cells} | {c.method for c in cells}
+    def _check(self, own: list[Cell]) -> None:
+        accepted = {row_name(cell) for cell in own} | {cell.method for cell in own}
         for row in self.rows:
             if row not in accepted:
                 names = ", ".join(sorted(accepted))

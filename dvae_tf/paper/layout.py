@@ -1,4 +1,4 @@
-"""How the paper's Tables 1 to 4 are laid out: lines, columns, and what is in each place."""
+"""The models of the paper's Tables 1 to 4, and the line and the column that each is in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ TITLES = {
 DATA = ("mnist", "omniglot")
 LAYERS = (1, 2, 4)
 SAMPLES = (1, 5, 25)
-DIRECTED = ("dvae#", "concrete", "pwl")
 
 
 class Cell(NamedTuple):
@@ -42,97 +41,57 @@ class Cell(NamedTuple):
     task: str = "vae"
 
 
-class Column(NamedTuple):
-    """A column of models.
-
-    Attributes:
-      method: a key of METHODS.
-      num_layers: L, or None where the line says it.
-      shared_context: as in `Cell`.
-      belongs: whether the table's runs include the column's; Table 4 only shows those of Table 1.
-    """
-
-    method: str
-    num_layers: int | None
-    shared_context: bool = True
-    belongs: bool = True
+def parameter(table: int) -> str:
+    """What the lines of a table vary: "L", or "K" where each model has a column for itself."""
+    return "K" if table in (2, 3) else "L"
 
 
-class Line(NamedTuple):
-    """A line of a table: `value` is its L or K, `cells` has None where a column has nothing."""
-
-    data: str
-    size: int
-    value: int
-    cells: list[Cell | None]
+def line(table: int, cell: Cell) -> tuple[str, int]:
+    """A cell's line in the block of its size: its data, and its L or K."""
+    return cell.data, cell.num_samples if parameter(table) == "K" else cell.num_layers
 
 
-class Layout(NamedTuple):
-    """A table: for each size a block, in it a line for each dataset and value of L or K."""
-
-    number: int
-    values: tuple[int, ...]
-    data: tuple[str, ...]
-    sizes: tuple[int, ...]
-    columns: tuple[Column, ...]
-
-    @property
-    def parameter(self) -> str:
-        """What a line varies, "L" or "K"."""
-        return "K" if self.number in (2, 3) else "L"
-
-    def cell(self, data: str, size: int, value: int, column: Column) -> Cell | None:
-        """What is in a place; None where there is nothing, as below the first line of DVAE##."""
-        task = "structured_prediction" if self.number == 3 else "vae"
-        if column.num_layers is not None:
-            return Cell(data, size, column.method, column.num_layers, value, task=task)
-        if column.method == UNDIRECTED and value > 1:
-            return None
-        return Cell(data, size, column.method, value, 1, column.shared_context, task)
-
-    def lines(self) -> list[Line]:
-        """All lines, in reading order."""
-        return [
-            Line(data, size, value, [self.cell(data, size, value, c) for c in self.columns])
-            for size in self.sizes
-            for data in self.data
-            for value in self.values
-        ]
-
-    def cells(self) -> list[Cell]:
-        """Everything in the table that its own runs fill, in reading order."""
-        own = self._replace(columns=tuple(c for c in self.columns if c.belongs))
-        return [cell for line in own.lines() for cell in line.cells if cell is not None]
+def column(table: int, cell: Cell) -> str:
+    """The heading of a cell's column."""
+    text = METHODS[cell.method]
+    if parameter(table) == "K" and cell.method != UNDIRECTED:
+        text += f" L={cell.num_layers}"
+    return text + (", shared" if table == 4 and cell.shared_context else "")
 
 
-def layout(
+def cells(
     table: int,
     data: tuple[str, ...] = (),
     sizes: tuple[int, ...] = (),
     samples: tuple[int, ...] = (),
-) -> Layout:
-    """The paper's table, with lines and blocks for further datasets, sizes and K."""
-    return Layout(
-        number=table,
-        values=_with(SAMPLES, samples) if table in (2, 3) else LAYERS,
-        data=tuple(dict.fromkeys((*DATA, *data))),
-        sizes=_with((100,) if table == 3 else (100, 200), sizes),
-        columns=_columns(table),
-    )
+) -> list[Cell]:
+    """All of the paper's table in reading order, and the same for further datasets, sizes and K."""
+    values = sorted({*SAMPLES, *samples}) if parameter(table) == "K" else LAYERS
+    return [
+        model._replace(data=name, size=size)
+        for size in sorted({*((100,) if table == 3 else (100, 200)), *sizes})
+        for name in dict.fromkeys((*DATA, *data))
+        for value in values
+        for model in _models(table, value)
+    ]
 
 
-def _columns(table: int) -> tuple[Column, ...]:
-    directed = [Column(method, None) for method in DIRECTED]
-    if table == 1:
-        return (*directed, Column(UNDIRECTED, None))
-    if table == 4:
-        return tuple(
-            column._replace(shared_context=shared, belongs=not shared)
-            for column in directed
-            for shared in (False, True)
-        )
-    return (*(Column("pwl", num_layers) for num_layers in LAYERS), Column(UNDIRECTED, 1))
+def belongs(table: int, cell: Cell) -> bool:
+    """Whether a cell is of the table's own runs: Table 4 also shows those of Table 1."""
+    return table != 4 or not cell.shared_context
 
 
-def _with(paper: tuple[int, ...], given: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted({*paper, *given}))
+def _models(table: int, value: int) -> list[Cell]:
+    """The models of a line, from the left."""
+    if parameter(table) == "K":
+        task = "structured_prediction" if table == 3 else "vae"
+        models = [("pwl", num_layers) for num_layers in LAYERS] + [(UNDIRECTED, 1)]
+        return [Cell("", 0, *model, num_samples=value, task=task) for model in models]
+    contexts = (False, True) if table == 4 else (True,)
+    directed = [
+        Cell("", 0, method, value, shared_context=shared)
+        for method in METHODS
+        for shared in contexts
+        if method != UNDIRECTED
+    ]
+    return directed + ([Cell("", 0, UNDIRECTED)] if table == 1 and value == 1 else [])

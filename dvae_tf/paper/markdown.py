@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dvae_tf.config import Config
-from dvae_tf.paper.layout import METHODS, TITLES, UNDIRECTED, Column
+from dvae_tf.paper.layout import TITLES, UNDIRECTED, column, line, parameter
 from dvae_tf.paper.results import Finished, Results, Statistic
 from dvae_tf.paper.tables import Value
 from dvae_tf.paper.timing import duration
@@ -25,10 +25,13 @@ def page(results: Results, config: Config, settings: Mapping[str, Any]) -> str:
       config: of any run, for what all have.
       settings: fields that were given.
     """
-    table = results.table
-    parts = [f"# Table {table.number}: {TITLES[table.number]}", _header(results, config, settings)]
-    parts += [_warning(name) for name in table.data if name in results.incomparable]
-    for size in table.sizes:
+    cells = results.cells
+    title = f"# Table {results.table}: {TITLES[results.table]}"
+    parts = [title, _header(results, config, settings)]
+    for data in dict.fromkeys(cell.data for cell in cells):
+        if data in results.incomparable:
+            parts.append(_warning(data))
+    for size in dict.fromkeys(cell.size for cell in cells):
         parts += [f"## {size}+{size}", _block(results, size)]
     if leads := _leads(results):
         parts.append("NLL of PWL L = 1 minus that of DVAE##: " + "; ".join(leads) + ".")
@@ -63,42 +66,41 @@ def _header(results: Results, config: Config, settings: Mapping[str, Any]) -> st
 def _block(results: Results, size: int) -> str:
     """The table of one size: each column of ours has the paper's beside it."""
     table = results.table
-    names = ["data", table.parameter]
-    for column in table.columns:
-        names += [_title(table.number, column), "paper"]
+    places = {
+        (line(table, cell), column(table, cell)): cell
+        for cell in results.cells
+        if cell.size == size
+    }
+    columns = dict.fromkeys(heading for _, heading in places)
+    names = ["data", parameter(table), *(n for heading in columns for n in (heading, "paper"))]
     rows = [names, ["---"] * len(names)]
-    for line in table.lines():
-        if line.size == size:
-            row = [DATA_TITLES.get(line.data, line.data), str(line.value)]
-            for cell in line.cells:
-                both = (results.ours(cell), results.theirs(cell)) if cell else None
-                row += [ours_text(both[0]), paper_text(both[1])] if both else ["", ""]
-            rows.append(row)
+    for data, value in dict.fromkeys(of for of, _ in places):
+        row = [DATA_TITLES.get(data, data), str(value)]
+        for heading in columns:
+            cell = places.get(((data, value), heading))
+            row += (
+                [ours_text(results.ours(cell)), paper_text(results.theirs(cell))]
+                if cell
+                else ["", ""]
+            )
+        rows.append(row)
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _leads(results: Results) -> list[str]:
     """By how much DVAE## is below PWL with L = 1, where both have been run; the paper's beside."""
     found = []
-    for line in results.table.lines():
-        models = {(cell.method, cell.num_layers): cell for cell in line.cells if cell}
-        pair = [models[model] for model in (("pwl", 1), (UNDIRECTED, 1)) if model in models]
-        ours = [statistic.mean for cell in pair if (statistic := results.ours(cell))]
-        theirs = [value.mean for cell in pair if (value := results.theirs(cell))]
-        if len(ours) == 2:
-            text = f"{DATA_TITLES.get(line.data, line.data)} {line.size}+{line.size}"
-            text += f" K={line.value}" if results.table.parameter == "K" else ""
+    for cell in results.cells:
+        pair = (cell._replace(method="pwl"), cell)
+        ours = [statistic.mean for each in pair if (statistic := results.ours(each))]
+        theirs = [value.mean for each in pair if (value := results.theirs(each))]
+        if cell.method == UNDIRECTED and len(ours) == 2:
+            text = f"{DATA_TITLES.get(cell.data, cell.data)} {cell.size}+{cell.size}"
+            text += f" K={cell.num_samples}" if parameter(results.table) == "K" else ""
             text += f" {ours[0] - ours[1]:.2f}"
             text += f" (the paper: {theirs[0] - theirs[1]:.2f})" if len(theirs) == 2 else ""
             found.append(text)
     return found
-
-
-def _title(table: int, column: Column) -> str:
-    text = METHODS[column.method]
-    if column.num_layers is not None and column.method != UNDIRECTED:
-        text += f" L={column.num_layers}"
-    return text + (", shared" if table == 4 and column.shared_context else "")
 
 
 def ours_text(statistic: Statistic | None) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvae_tf.config import Config
 from dvae_tf.data.mat import read_shapes
-from dvae_tf.paper.grid import Run, canonical, make_run, stem
-from dvae_tf.paper.layout import Cell, Layout
+from dvae_tf.paper.grid import Run, Selection, canonical, make_run, stem
+from dvae_tf.paper.layout import Cell
 from dvae_tf.paper.runner import read_commits
 from dvae_tf.paper.tables import Value, paper_value
 
@@ -48,13 +48,15 @@ class Results(NamedTuple):
     """The finished runs of a table, of any seed.
 
     Attributes:
-      table: the layout.
+      table: its number.
+      cells: all that is in it.
       finished: the runs with the settings asked for.
       left_out: names of those with other settings.
       incomparable: datasets whose numbers the paper's must not stand beside.
     """
 
-    table: Layout
+    table: int
+    cells: list[Cell]
     finished: list[Finished]
     left_out: list[str]
     incomparable: set[str]
@@ -66,26 +68,26 @@ class Results(NamedTuple):
 
     def theirs(self, cell: Cell) -> Value | None:
         """The paper's number; None where it has none, or one of another dataset."""
-        return None if cell.data in self.incomparable else paper_value(self.table.number, cell)
+        return None if cell.data in self.incomparable else paper_value(self.table, cell)
 
 
-def gather(table: Layout, settings: Mapping[str, Any], output_dir: Path, data_dir: Path) -> Results:
-    """Reads every finished run of a table in `output_dir`.
+def gather(selection: Selection, output_dir: Path, data_dir: Path) -> Results:
+    """Reads every finished run of a table in `output_dir`, whether it is selected or not.
 
     Table 4 takes the columns that are Table 1's along. ConfigError names a damaged config.json.
     """
-    # a dict, as Table 4 has each cell of L = 1 twice
-    cells = dict.fromkeys(canonical(cell) for line in table.lines() for cell in line.cells if cell)
+    cells = selection.cells()
     finished, left_out = [], []
-    for cell in cells:
+    for cell in dict.fromkeys(map(canonical, cells)):  # Table 4 has each cell of L = 1 twice
         for path in sorted(output_dir.glob(f"{stem(cell)}_seed*/metrics.json"), key=_seed):
-            run = make_run(cell, _seed(path), settings)
+            run = make_run(cell, _seed(path), selection.settings)
             if run.config.differences(Config.from_json(path.with_name("config.json"))):
                 left_out.append(run.name)
             else:
                 metrics = json.loads(path.read_text())
                 finished.append(Finished(run, metrics, read_commits(path.parent)))
-    return Results(table, finished, left_out, _incomparable(data_dir, finished))
+    found = _incomparable(data_dir, finished)
+    return Results(selection.table, cells, finished, left_out, found)
 
 
 def _incomparable(data_dir: Path, finished: Iterable[Finished]) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dvae_tf.paper.layout import Cell, layout
+from dvae_tf.paper.layout import Cell, belongs, cells, line
 
 
 class Value(NamedTuple):
@@ -54,20 +54,18 @@ omniglot 4 | 101.93 102.76 101.97 | 99.63 100.99 100.45
 }
 
 
-def _numbers(table: int) -> Iterator[tuple[Cell | None, Value]]:
-    places = layout(table)
-    columns = [column for column in places.columns if column.belongs]
-    for line in _TEXT[table].strip().splitlines():
-        head, *blocks = line.split("|")
+def _numbers(table: int) -> Iterator[tuple[Cell, Value]]:
+    own = [cell for cell in cells(table) if belongs(table, cell)]
+    for row in _TEXT[table].strip().splitlines():
+        head, *blocks = row.split("|")
         data, value = head.split()
-        for size, block in zip(places.sizes, blocks, strict=True):
-            for column, text in zip(columns, block.split(), strict=False):
-                mean, _, std = text.partition("±")
-                number = Value(float(mean), float(std) if std else None)
-                yield places.cell(data, size, int(value), column), number
+        found = [cell for cell in own if line(table, cell) == (data, int(value))]
+        for cell, text in zip(found, " ".join(blocks).split(), strict=True):
+            mean, _, std = text.partition("±")
+            yield cell, Value(float(mean), float(std) if std else None)
 
 
-PAPER = {table: {cell: value for cell, value in _numbers(table) if cell} for table in _TEXT}
+PAPER = {table: dict(_numbers(table)) for table in _TEXT}
 """For each table, its numbers by what they are of. Table 4 is without shared context; its columns
 with it repeat Table 1."""
 

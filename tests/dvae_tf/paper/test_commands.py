@@ -251,8 +251,7 @@ def test_cells():
 
 def test_picture_has_our_numbers_and_the_paper_s(make, tmp_path):
     make(1, rows=("dvae##", "pwl_l1"), data=("mnist",), sizes=(100,), seeds=(0, 1))
-    table = Selection(1).layout()
-    results = gather(table, SETTINGS, tmp_path / "out", tmp_path / "data")
+    results = gather(Selection(1, settings=SETTINGS), tmp_path / "out", tmp_path / "data")
     lines = figure.entries(results, "mnist", 100)
     assert [line.label for line in lines[-4:]] == ["PWL L=1", "PWL L=2", "PWL L=4", "DVAE##"]
     assert lines[-1].ours.mean == pytest.approx(88.39) and lines[-1].theirs.mean == 84.09
