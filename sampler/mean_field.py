@@ -13,6 +13,7 @@ m2 [..., C, n2].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -100,18 +101,20 @@ def kl(rbm: Energy, m1: tf.Tensor, m2: tf.Tensor, log_z: tf.Tensor) -> tf.Tensor
     return free_energy(rbm, m1, m2) + log_z[..., None]
 
 
-def group(points: np.ndarray, tolerance: float) -> np.ndarray:
+def group(points: np.ndarray, near: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Which group each of the points [C, n] is in, int, [C]; groups count from 0.
 
-    Each group is led by the first point that is in none before, and takes the others that differ
-    from it by at most `tolerance` in every coordinate: right as long as groups are further apart
-    than the points of one are.
+    Each group is led by the first point that is in none before, and takes the others that are near
+    it: right as long as groups are further apart than the points of one are.
+
+    Args:
+      points: [C, n].
+      near: differences to a leader, absolute [R, n] -> bool [R].
     """
     labels = np.full(len(points), -1)
     while np.any(labels < 0):
         rest = np.flatnonzero(labels < 0)
-        gaps = abs(points[rest] - points[rest[0]])
-        labels[rest[gaps.max(-1) <= tolerance]] = labels.max() + 1
+        labels[rest[near(abs(points[rest] - points[rest[0]]))]] = labels.max() + 1
     return labels
 
 

@@ -139,10 +139,3 @@ def test_iterations_end_where_they_are_told_to():
     found, _ = mean_field.fixed_point(rbm, start, max_iterations=2)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert np.max(mean_field.residual(rbm, found, tf.sigmoid(rbm.logits2(found)))) > 1e-4
-
-
-def test_groups_are_points_within_the_tolerance():
-    means = np.array([[0.1, 0.1], [0.9, 0.1], [0.12, 0.1], [0.1, 0.9], [0.9, 0.13]])
-    np.testing.assert_array_equal(mean_field.group(means, 0.05), [0, 1, 0, 2, 1])
-    np.testing.assert_array_equal(mean_field.group(means, 0.01), range(5))
-    np.testing.assert_array_equal(mean_field.group(means, 1.0), [0] * 5)

@@ -96,6 +96,13 @@ def test_all_rbms_of_a_batch_are_looked_at_in_order(monkeypatch):
     assert found == [0, 1, 2, 3, 4] and done == [2, 2, 1]
 
 
+def test_clusters_are_points_within_the_tolerance():
+    means = np.array([[0.1, 0.1], [0.9, 0.1], [0.12, 0.1], [0.1, 0.9], [0.9, 0.13]])
+    np.testing.assert_array_equal(multimodality.cluster(means, 0.05), [0, 1, 0, 2, 1])
+    np.testing.assert_array_equal(multimodality.cluster(means, 0.01), range(5))
+    np.testing.assert_array_equal(multimodality.cluster(means, 1.0), [0] * 5)
+
+
 def modes_of(share, kl):
     share, kl = np.array(share), np.array(kl)
     means = np.linspace(0, 1, len(share))[:, None]
