@@ -9,29 +9,10 @@ import tensorflow as tf
 
 from dvae_tf.analysis import convergence
 from dvae_tf.analysis.convergence import TARGET, Curve, Truth, temperatures_for
+from dvae_tf.analysis.options import ComparisonSettings as Settings
 from sampler import seeds
 from sampler.annealing import bridge
 from sampler.machines.rbm import RBM, AnyRBM
-
-
-class Settings(NamedTuple):
-    """How much is run.
-
-    Attributes:
-      max_temperatures: curves have 2, 4, 8, ... temperatures up to it.
-      num_chains: AIS chains of an estimate.
-      num_repeats: independent estimates of each log Z, at least 2.
-      truth_temperatures: of the prior's truth.
-      posterior_truth_temperatures: of the posteriors'.
-      truth_chains: of either.
-    """
-
-    max_temperatures: int
-    num_chains: int
-    num_repeats: int
-    truth_temperatures: int
-    posterior_truth_temperatures: int
-    truth_chains: int
 
 
 class Case(NamedTuple):

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dvae_tf import report
-from dvae_tf.analysis.comparison import Case, Settings, compare
+from dvae_tf.analysis.comparison import Case, compare
 from dvae_tf.analysis.convergence import TARGET
+from dvae_tf.analysis.options import ComparisonSettings as Settings
 from sampler.machines.rbm import RBM, AnyRBM
 from sampler.plots import BLUE, GREY, ORANGE
 

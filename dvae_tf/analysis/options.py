@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
+
+from dvae_tf.cli import option
 
 if TYPE_CHECKING:  # TensorFlow is loaded when the flags have been read
     import numpy as np
@@ -13,6 +16,26 @@ if TYPE_CHECKING:  # TensorFlow is loaded when the flags have been read
 
     from dvae_tf.export import ExportedModel
     from sampler.machines.rbm import RBM, AnyRBM
+
+flags.disclaim_key_flags()  # --help lists the flags defined here with those of the main module
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparisonSettings:
+    """How much is run for Fig. 3."""
+
+    max_temperatures: int = option(
+        8192, "largest number of temperatures; 2, 4, ... up to it", lower_bound=2
+    )
+    num_chains: int = option(1000, "AIS chains of an estimate", lower_bound=2)
+    num_repeats: int = option(8, "independent estimates of each log Z", lower_bound=2)
+    truth_temperatures: int = option(2**15, "of the prior's true log Z, each way", lower_bound=2)
+    posterior_truth_temperatures: int = option(
+        2**10,
+        "of the posteriors', which are annealed from means near their own: fewer do",
+        lower_bound=2,
+    )
+    truth_chains: int = option(2000, "AIS chains of a true log Z", lower_bound=2)
 
 
 def define(num_images: int, writes_folder: bool = False) -> None:

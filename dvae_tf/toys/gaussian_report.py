@@ -15,8 +15,9 @@ from dvae_tf import report
 from dvae_tf.files import write_atomically
 from dvae_tf.toys import gaussian_runs
 from dvae_tf.toys.estimators import ESTIMATORS
-from dvae_tf.toys.gaussian_runs import START, TARGET, Gradients, Settings
+from dvae_tf.toys.gaussian_runs import START, TARGET, Gradients
 from dvae_tf.toys.normal import Gaussian
+from dvae_tf.toys.settings import GaussianSettings as Settings
 
 GOAL = 1e-3
 """KL that the estimators are compared at, nats."""
@@ -50,13 +51,13 @@ class Comparison(NamedTuple):
     last_ratio: float
 
 
-def write(output_dir: Path, settings: Settings, bias_samples: int) -> None:
+def write(output_dir: Path, settings: Settings) -> None:
     """Trains by every estimator, measures their gradients, and writes gaussian.* into a folder."""
     histories = {
         name: gaussian_runs.train(loss, settings, name) for name, loss in ESTIMATORS.items()
     }
     measured = {
-        name: gaussian_runs.measure(loss, bias_samples, settings.seed)
+        name: gaussian_runs.measure(loss, settings.bias_samples, settings.seed)
         for name, loss in tqdm(ESTIMATORS.items(), "gradients at a fixed phi")
     }
     curves = {name: _quartiles(history.kl(TARGET).numpy()) for name, history in histories.items()}

@@ -10,6 +10,7 @@ import tensorflow as tf
 from dvae_tf.toys import training
 from dvae_tf.toys.estimators import DRAWS, Loss, exact_gradient, gradient
 from dvae_tf.toys.normal import Gaussian, from_precision
+from dvae_tf.toys.settings import GaussianSettings as Settings
 from sampler import seeds
 
 TARGET = from_precision([1.0, 1.0], [[1.1, 0.9], [0.9, 1.1]])
@@ -22,26 +23,6 @@ PROBE = from_precision([0.0, 0.5], [[1.3, 0.8], [0.8, 0.9]])
 """Where gradients are compared: off the target in every parameter, with a correlation of -0.74."""
 
 _CHUNK = 50_000
-
-
-class Settings(NamedTuple):
-    """How every estimator trains.
-
-    Attributes:
-      num_steps: of Adam.
-      num_runs: independent runs, a batch.
-      num_samples: K of each gradient.
-      learning_rate: Adam's.
-      record_every: steps between records; divides `num_steps`.
-      seed: of all runs.
-    """
-
-    num_steps: int = 2000
-    num_runs: int = 100
-    num_samples: int = 1
-    learning_rate: float = 0.01
-    record_every: int = 10
-    seed: int = 0
 
 
 class Gradients(NamedTuple):

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from dvae_tf import report
 from dvae_tf.toys import rbm_runs
-from dvae_tf.toys.rbm_runs import Runs, Settings
+from dvae_tf.toys.rbm_runs import Runs
+from dvae_tf.toys.settings import RBMSettings as Settings
 
 SWEEPS = (1, 2, 4, 8)
 """Numbers t of relaxed sweeps."""

@@ -12,43 +12,12 @@ from dvae_tf.posteriors.backpropagation import persistent_sample
 from dvae_tf.toys import mixture as mixtures
 from dvae_tf.toys import training
 from dvae_tf.toys.mixture import BernoulliMixture
+from dvae_tf.toys.settings import RBMSettings as Settings
 from sampler import seeds
 from sampler.machines.ising import IsingRBM
 
 _WORTH_COMPILING = 1000
 """Steps from which on XLA's (a third of the time of the graph's) make up for their compiling."""
-
-
-class Settings(NamedTuple):
-    """How RBMs train, whatever the number of relaxed sweeps.
-
-    Attributes:
-      num_units: of each side.
-      num_components: of the mixture.
-      variance: of the components' units.
-      num_steps: of Adam.
-      num_runs: RBMs, a batch; they differ in their chains.
-      num_chains: persistent chains of each RBM.
-      num_sweeps: s, hard sweeps of the chains before each gradient.
-      relaxation: name of the units' relaxation.
-      sharpness: of the relaxation.
-      learning_rate: Adam's.
-      record_every: steps between exact KLs; divides `num_steps`.
-      seed: of the mixture and all runs.
-    """
-
-    num_units: int = 10
-    num_components: int = 8
-    variance: float = 0.04
-    num_steps: int = 10_000
-    num_runs: int = 8
-    num_chains: int = 100
-    num_sweeps: int = 10
-    relaxation: str = "pwl"
-    sharpness: float = 4.0
-    learning_rate: float = 0.01
-    record_every: int = 200
-    seed: int = 0
 
 
 class Runs(NamedTuple):

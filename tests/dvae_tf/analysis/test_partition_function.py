@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf.analysis import comparison, convergence, convergence_report
-from dvae_tf.analysis.comparison import Case, Settings
+from dvae_tf.analysis.comparison import Case
 from dvae_tf.analysis.convergence import Curve, Truth
+from dvae_tf.analysis.options import ComparisonSettings as Settings
 from sampler import seeds
 from sampler.annealing import ais, bridge
 from sampler.annealing import chains as annealing

@@ -11,7 +11,8 @@ import tensorflow as tf
 from dvae_tf.toys import mixture as mixtures
 from dvae_tf.toys import rbm_report, rbm_runs
 from dvae_tf.toys.mixture import BernoulliMixture
-from dvae_tf.toys.rbm_runs import Runs, Settings
+from dvae_tf.toys.rbm_runs import Runs
+from dvae_tf.toys.settings import RBMSettings as Settings
 from sampler import seeds
 from sampler.machines import ising
 from sampler.machines.rbm import RBM
