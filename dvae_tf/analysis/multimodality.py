@@ -124,16 +124,11 @@ def find(rbm: AnyRBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
     ]
 
 
-def cluster(means: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
-    """Which mode each of the fixed points [C, n] is, int, [C]; modes count from 0."""
-    return mean_field.group(means, lambda gaps: gaps.max(-1) <= tolerance)
-
-
 def _merge(
     means: np.ndarray, kl: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share [M], KL [M] and means [M, n] of the modes of weighted fixed points [C, n]."""
-    labels = cluster(means)
+    labels = mean_field.group(means, lambda gaps: gaps.max(-1) <= TOLERANCE)
     share = np.bincount(labels, weights)
     order = np.argsort(-share)
     leaders = np.unique(labels, return_index=True)[1][order]

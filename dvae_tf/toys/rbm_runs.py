@@ -11,7 +11,7 @@ from dvae_tf import relaxations
 from dvae_tf.posteriors.backpropagation import persistent_sample
 from dvae_tf.toys import mixture as mixtures
 from dvae_tf.toys import training
-from dvae_tf.toys.mixture import BernoulliMixture
+from dvae_tf.toys.mixture import BernoulliMixture, Comparison
 from dvae_tf.toys.settings import RBMSettings as Settings
 from sampler import seeds
 from sampler.machines.ising import IsingRBM
@@ -93,12 +93,11 @@ def train(num_relaxed_sweeps: int, settings: Settings) -> Runs:
         chains.assign(z2)
         return gradient
 
-    exact_kl = tf.function(lambda *phi: mixtures.exact_kl(IsingRBM(*phi).binary(), mixture))
+    compare = tf.function(lambda *phi: mixtures.compare(IsingRBM(*phi).binary(), mixture))
 
-    def record_fn() -> np.ndarray:
-        return exact_kl(*variables).numpy()
+    def record_fn() -> Comparison:
+        return compare(*variables)
 
     title = f"t = {num_relaxed_sweeps}"
-    kls = training.minimise(variables, gradient_fn, settings, record_fn, title)
-    q = IsingRBM(*(v.read_value() for v in variables)).binary()
-    return Runs(np.stack(kls), mixtures.exact_shares(q, mixture).numpy())
+    records = training.minimise(variables, gradient_fn, settings, record_fn, title)
+    return Runs(np.stack([record.kl for record in records]), records[-1].shares.numpy())
