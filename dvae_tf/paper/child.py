@@ -1,4 +1,4 @@
-"""A run in a process of its own: its memory is freed when it ends, and its crash ends it alone."""
+"""A run in its own process, which frees its memory at the end and can crash alone."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run_in_process(config: Config, log_dir: Path, data_dir: Path) -> None:
 
 
 def command(config: Config, log_dir: Path, data_dir: Path) -> list[str]:
-    """The command line of a run: every setting is given, so that no default comes in between."""
+    """A run's command line, with every setting given so that no default interferes."""
     settings = [f"--{name}={getattr(config, name)}" for name in FIELDS]
     folders = [f"--log_dir={log_dir}", f"--data_dir={data_dir}"]
     return [sys.executable, str(PROJECT / "run_dvae.py"), *settings, *folders]

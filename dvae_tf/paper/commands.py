@@ -1,4 +1,4 @@
-"""What `python -m dvae_tf.paper` does: list a table's runs, or make them and write the table."""
+"""Lists a table's runs, or makes them and writes the table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dvae_tf.paper.timing import duration, estimator
 
 
 def plan(selection: Selection, output_dir: Path) -> str:
-    """The runs, their state, and the time that each is expected to take, as text."""
+    """The runs as text, each with its state and expected time."""
     runs = selection.runs()
     expect = estimator(output_dir)
     width = max(len(run.name) for run in runs)
@@ -41,7 +41,7 @@ def plan(selection: Selection, output_dir: Path) -> str:
 def run_table(
     selection: Selection, output_dir: Path, data_dir: Path, run_fn: runner.RunFn | None = None
 ) -> dict[str, str]:
-    """Makes the runs that are not finished, and writes the table: also if interrupted.
+    """Makes the unfinished runs and writes the table, even if interrupted.
 
     Args:
       selection: what to run.
@@ -50,7 +50,7 @@ def run_table(
       run_fn: makes one run; None is a process of run_dvae.py for each.
 
     Returns:
-      Reasons of the runs that failed, by name.
+      Why runs failed, by name.
 
     Raises:
       ConfigError: nothing is selected, or a folder holds another run.

@@ -1,4 +1,4 @@
-"""A table as a picture: this program's test NLL as dots beside the paper's."""
+"""A table as a figure: dots for this program's test NLL and for the paper's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sampler.plots import BLUE, GREY
 
 
 class Entry(NamedTuple):
-    """A line of a panel: a model, ours and theirs."""
+    """A model in a panel, with our result and the paper's."""
 
     label: str
     ours: Statistic | None
@@ -24,7 +24,7 @@ class Entry(NamedTuple):
 
 
 def draw(results: Results) -> Figure:
-    """A panel for each dataset and size that has a number of ours; there is one at least."""
+    """A panel for each dataset and size with a result of ours, of which there is at least one."""
     panels = {}
     for data, size in sorted({(cell.data, cell.size) for cell in results.cells}):
         found = entries(results, data, size)

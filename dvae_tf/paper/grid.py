@@ -1,4 +1,4 @@
-"""A table's runs: what is asked for, as configurations with the names of their folders."""
+"""A table's runs: their configurations and the names of their folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dvae_tf.config import FIELDS, Config, ConfigError, resolve
 from dvae_tf.paper.layout import UNDIRECTED, Cell, belongs, cells
 
 DATASETS = {"mnist": "binarized_mnist"}
-"""The program's names of the datasets that the tables call otherwise."""
+"""What the program calls the tables' datasets, where the names differ."""
 
 POSTERIORS = {
     "dvae#": {"posterior": "directed", "relaxation": "power"},
@@ -19,13 +19,13 @@ POSTERIORS = {
     "pwl": {"posterior": "directed", "relaxation": "pwl"},
     UNDIRECTED: {"posterior": "undirected", "relaxation": "pwl"},
 }
-"""What a method is to the program."""
+"""The settings that make a method."""
 
 _BOOLEANS = {"true": True, "false": False}
 
 
 class Run(NamedTuple):
-    """A run of the grid: what it is of, its folder's name, and everything that decides it."""
+    """A run of the grid: its model and seed, its folder's name, and its whole configuration."""
 
     cell: Cell
     seed: int
@@ -35,14 +35,14 @@ class Run(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """What of a table is to be run; empty means all of the paper's.
+    """Which part of a table to run; an empty field selects everything in the paper's.
 
     Attributes:
       table: 1, 2, 3 or 4.
-      rows: names as `row_name` gives them, or methods, for all of their L.
+      rows: names as `row_name` gives them, or methods, which select all of their L.
       data, sizes, samples: as in `Cell`; samples are K, for Tables 2 and 3.
       seeds: of the runs of each cell.
-      settings: fields of the configuration, other than the grid's own; None means not given.
+      settings: other fields of the configuration; None means not given.
     """
 
     table: int
@@ -54,14 +54,14 @@ class Selection:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def cells(self) -> list[Cell]:
-        """The whole table, with what is selected beyond the paper's."""
+        """The whole table, extended by the datasets, sizes and K that the paper's lacks."""
         return cells(self.table, self.data, self.sizes, self.samples)
 
     def runs(self) -> list[Run]:
-        """The runs, those of a seed after those of the one before it.
+        """The selected runs, seed by seed.
 
         Raises:
-          ConfigError: a name or a setting that there is not.
+          ConfigError: an unknown name or setting, or nothing is selected.
         """
         own = [cell for cell in self.cells() if belongs(self.table, cell)]
         self._check(own)
@@ -93,14 +93,14 @@ class Selection:
 
 
 def make_run(cell: Cell, seed: int, settings: Mapping[str, Any]) -> Run:
-    """The run of a cell with a seed; ConfigError for a setting that is not accepted."""
+    """The run of a cell with a seed; ConfigError names a setting that is not accepted."""
     cell = canonical(cell)
     config = resolve(**_of_cell(cell), seed=seed, **settings)
     return Run(cell, seed, f"{stem(cell)}_seed{seed}", config)
 
 
 def _of_cell(cell: Cell) -> dict[str, Any]:
-    """The fields of the configuration that a cell decides."""
+    """The fields of the configuration that a cell determines."""
     return {
         "dataset": DATASETS.get(cell.data, cell.data),
         "task": cell.task,
@@ -113,9 +113,9 @@ def _of_cell(cell: Cell) -> dict[str, Any]:
 
 
 def canonical(cell: Cell) -> Cell:
-    """One cell for models that are the same.
+    """The same cell for models that are the same.
 
-    With one group there is nothing to share a context with: "in the L = 1 case, both structures are
+    A single group has nothing to share a context with: "in the L = 1 case, both structures are
     identical" (the paper's Appendix B).
     """
     return cell._replace(shared_context=True) if cell.num_layers == 1 else cell
@@ -140,7 +140,7 @@ def stem(cell: Cell) -> str:
 
 
 def integers(flag: str, texts: list[str]) -> tuple[int, ...]:
-    """Numbers from a flag's texts; ConfigError for anything else, or a negative one."""
+    """A flag's texts as numbers; ConfigError unless each is a non-negative integer."""
     for text in texts:
         if not text.isdecimal():
             raise ConfigError(f"--{flag}: found {text}, accepted are whole numbers, as in 1,2,3")
@@ -148,10 +148,10 @@ def integers(flag: str, texts: list[str]) -> tuple[int, ...]:
 
 
 def parse_settings(texts: list[str]) -> dict[str, Any]:
-    """Fields of the configuration from texts "name=value".
+    """Parses "name=value" texts into fields of the configuration.
 
     Raises:
-      ConfigError: no such field, one that the grid sets, or a value of another type.
+      ConfigError: an unknown field, one that the grid sets, or a value of the wrong type.
     """
     own = {"seed", *_of_cell(Cell("mnist", 100, UNDIRECTED))}
     accepted = [name for name in FIELDS if name not in own]

@@ -1,4 +1,4 @@
-"""The models of the paper's Tables 1 to 4, and the line and the column that each is in."""
+"""The models of the paper's Tables 1 to 4, and the line and column of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 UNDIRECTED = "dvae##"
 METHODS = {"dvae#": "DVAE#", "concrete": "Concrete", "pwl": "PWL", UNDIRECTED: "DVAE##"}
-"""A method's name as the paper writes it."""
+"""The paper's names of the methods."""
 
 TITLES = {
     1: "variational bound, shared context",
@@ -20,7 +20,7 @@ SAMPLES = (1, 5, 25)
 
 
 class Cell(NamedTuple):
-    """A model on a dataset: what one number of a table is of.
+    """A model on a dataset: the subject of one number in a table.
 
     Attributes:
       data: "mnist" or "omniglot", or any other name or path that the program's datasets have.
@@ -42,12 +42,12 @@ class Cell(NamedTuple):
 
 
 def parameter(table: int) -> str:
-    """What the lines of a table vary: "L", or "K" where each model has a column for itself."""
+    """What varies from line to line: "L", or "K" where each L has a column of its own."""
     return "K" if table in (2, 3) else "L"
 
 
 def line(table: int, cell: Cell) -> tuple[str, int]:
-    """A cell's line in the block of its size: its data, and its L or K."""
+    """A cell's line within the block of its size: dataset, and L or K."""
     return cell.data, cell.num_samples if parameter(table) == "K" else cell.num_layers
 
 
@@ -65,7 +65,7 @@ def cells(
     sizes: tuple[int, ...] = (),
     samples: tuple[int, ...] = (),
 ) -> list[Cell]:
-    """All of the paper's table in reading order, and the same for further datasets, sizes and K."""
+    """The paper's table in reading order, extended to further datasets, sizes and K."""
     values = sorted({*SAMPLES, *samples}) if parameter(table) == "K" else LAYERS
     return [
         model._replace(data=name, size=size)
@@ -77,7 +77,7 @@ def cells(
 
 
 def belongs(table: int, cell: Cell) -> bool:
-    """Whether a cell is of the table's own runs: Table 4 also shows those of Table 1."""
+    """Whether the table's own runs fill a cell: Table 4 also shows numbers of Table 1."""
     return table != 4 or not cell.shared_context
 
 

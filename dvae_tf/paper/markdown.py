@@ -1,4 +1,4 @@
-"""A table of this program's runs beside the paper's numbers, as Markdown."""
+"""A table of this program's results beside the paper's, as Markdown."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _HEADED = ("num_steps", "prior_sweeps", "eval_samples")
 
 
 def page(results: Results, config: Config, settings: Mapping[str, Any]) -> str:
-    """The whole page: what was run, a block for each size, and how far DVAE## is ahead.
+    """The whole page: what was run, a block for each size, and by how much DVAE## leads.
 
     Args:
       results: the finished runs.
-      config: of any run, for what all have.
-      settings: fields that were given.
+      config: of any run, for the settings that all share.
+      settings: fields that the user gave.
     """
     cells = results.cells
     title = f"# Table {results.table}: {TITLES[results.table]}"
@@ -88,7 +88,7 @@ def _block(results: Results, size: int) -> str:
 
 
 def _leads(results: Results) -> list[str]:
-    """By how much DVAE## is below PWL with L = 1, where both have been run; the paper's beside."""
+    """By how much DVAE## beats PWL with L = 1, here and in the paper, wherever both have run."""
     found = []
     for cell in results.cells:
         pair = (cell._replace(method="pwl"), cell)
@@ -104,12 +104,12 @@ def _leads(results: Results) -> list[str]:
 
 
 def ours_text(statistic: Statistic | None) -> str:
-    """A cell of ours, such as 84.12 ± 0.05 (n=3)."""
+    """One of our cells, such as 84.12 ± 0.05 (n=3)."""
     return NOTHING if statistic is None else f"{_with_spread(statistic)} (n={statistic.n})"
 
 
 def paper_text(value: Value | None) -> str:
-    """A cell of the paper's."""
+    """One of the paper's cells."""
     return NOTHING if value is None else _with_spread(value)
 
 
@@ -118,7 +118,7 @@ def _with_spread(value: Statistic | Value) -> str:
 
 
 def _commits(finished: Iterable[Finished]) -> str:
-    """The commits of the runs, with how many runs each where there are several."""
+    """The runs' commits, with the number of runs of each if there are several."""
     counts = Counter(" then ".join(f.commits) or "unknown" for f in finished)
     if len(counts) <= 1:
         return next(iter(counts), "none yet")

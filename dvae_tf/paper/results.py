@@ -1,4 +1,4 @@
-"""What the finished runs of a table came to, read from their folders."""
+"""Results of a table's finished runs, read from their folders."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dvae_tf.paper.runner import read_commits
 from dvae_tf.paper.tables import Value, paper_value
 
 FULL_OMNIGLOT = {"data": (784, 24345), "testdata": (784, 8070)}
-"""Shapes of the arrays of the set that the paper's OMNIGLOT columns are of."""
+"""Shapes of the arrays in the OMNIGLOT file that the paper used."""
 
 TEST_IMAGES = {"mnist": 10_000, "omniglot": 8070}
-"""Test images of the datasets that the paper reports."""
+"""Sizes of the paper's test sets."""
 
 
 class Finished(NamedTuple):
-    """A run with its metrics and the commits that it was run with."""
+    """A run, its metrics, and the commits of the code that ran it."""
 
     run: Run
     metrics: dict[str, Any]
@@ -45,14 +45,14 @@ class Statistic(NamedTuple):
 
 
 class Results(NamedTuple):
-    """The finished runs of a table, of any seed.
+    """A table's finished runs, whatever their seeds.
 
     Attributes:
       table: its number.
-      cells: all that is in it.
-      finished: the runs with the settings asked for.
-      left_out: names of those with other settings.
-      incomparable: datasets whose numbers the paper's must not stand beside.
+      cells: all of the table's.
+      finished: the runs with the requested settings.
+      left_out: names of runs with other settings.
+      incomparable: datasets that differ from the paper's.
     """
 
     table: int
@@ -62,19 +62,19 @@ class Results(NamedTuple):
     incomparable: set[str]
 
     def ours(self, cell: Cell) -> Statistic | None:
-        """The cell's test NLL over its runs; None without any."""
+        """Test NLL over a cell's runs, or None if there are none."""
         nll = [f.metrics["test_nll"] for f in self.finished if f.run.cell == canonical(cell)]
         return Statistic.of(nll) if nll else None
 
     def theirs(self, cell: Cell) -> Value | None:
-        """The paper's number; None where it has none, or one of another dataset."""
+        """The paper's number, or None if it has none or used another dataset."""
         return None if cell.data in self.incomparable else paper_value(self.table, cell)
 
 
 def gather(selection: Selection, output_dir: Path, data_dir: Path) -> Results:
-    """Reads every finished run of a table in `output_dir`, whether it is selected or not.
+    """Reads all finished runs of a table in `output_dir`, selected or not.
 
-    Table 4 takes the columns that are Table 1's along. ConfigError names a damaged config.json.
+    For Table 4 these include runs of Table 1. ConfigError names a damaged config.json.
     """
     cells = selection.cells()
     finished, left_out = [], []
@@ -91,10 +91,10 @@ def gather(selection: Selection, output_dir: Path, data_dir: Path) -> Results:
 
 
 def _incomparable(data_dir: Path, finished: Iterable[Finished]) -> set[str]:
-    """Datasets here that are not those of the paper.
+    """Datasets that differ from the paper's.
 
-    Told by the shapes in OMNIGLOT's file, whatever its name, and by the number of test images that
-    finished runs were evaluated on.
+    Judged by the shapes in OMNIGLOT's file, whatever its name, and by the number of test images
+    that finished runs were evaluated on.
     """
     evaluated = {(f.run.cell.data, f.metrics.get("num_images")) for f in finished}
     found = {

@@ -18,7 +18,7 @@ RunFn = Callable[[Config, Path], object]
 """(config, log_dir): leaves metrics.json in log_dir; RunError if the run fails."""
 
 COMMITS = "commits.txt"
-"""In a run's folder: the commits that it was run with, one a line."""
+"""File in a run's folder: the commits of the code that ran it, one per line."""
 
 
 def run_all(
@@ -27,10 +27,10 @@ def run_all(
     run_fn: RunFn,
     on_finished: Callable[[], None] = lambda: None,
 ) -> dict[str, str]:
-    """Makes the runs that are not finished, in their order, each in its folder of `output_dir`.
+    """Makes the unfinished runs in order, each in its own folder of `output_dir`.
 
     Returns:
-      Reasons of the runs that failed, by name. `on_finished` was called after each of the others.
+      Why runs failed, by name. `on_finished` is called after each of the others.
 
     Raises:
       ConfigError: a folder holds a run with another configuration; nothing was run.
@@ -88,7 +88,7 @@ def current_commit() -> str:
 
 
 def record_commit(log_dir: Path, commit: str) -> None:
-    """Notes a commit in the run's folder, unless it is the last one noted."""
+    """Appends a commit to the run's list unless it is the last one there."""
     if read_commits(log_dir)[-1:] != [commit]:
         log_dir.mkdir(parents=True, exist_ok=True)
         with (log_dir / COMMITS).open("a") as file:
@@ -96,7 +96,7 @@ def record_commit(log_dir: Path, commit: str) -> None:
 
 
 def read_commits(log_dir: Path) -> list[str]:
-    """The commits that the run was run with, in order."""
+    """The commits of the code that ran a run, in order."""
     path = log_dir / COMMITS
     return path.read_text().split() if path.exists() else []
 

@@ -66,11 +66,11 @@ def _numbers(table: int) -> Iterator[tuple[Cell, Value]]:
 
 
 PAPER = {table: dict(_numbers(table)) for table in _TEXT}
-"""For each table, its numbers by what they are of. Table 4 is without shared context; its columns
-with it repeat Table 1."""
+"""Each table's numbers by cell. Table 4 has those without shared context; its columns with it
+repeat Table 1."""
 
 
 def paper_value(table: int, cell: Cell) -> Value | None:
-    """The paper's number; None where it has none."""
+    """The paper's number for a cell, or None."""
     value = PAPER[table].get(cell)
     return PAPER[1].get(cell) if value is None and table == 4 else value

@@ -1,4 +1,4 @@
-"""How long runs will take: by finished runs like them, or by figures named in the benchmarks."""
+"""Estimates of how long runs take, from finished runs like them or from benchmarks/README.md."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ FREE_OF_COST = (
     "prior_temperatures",
     "checkpoint_every",
 )
-"""Fields that do not change what a step costs; any other one may."""
+"""Fields that do not affect the cost of a step; all others may."""
 
 IMAGES = {"binarized_mnist": (10_000, 10_000), "omniglot": (1345, 8070), "digits": (200, 300)}
-"""Validation and test images of the datasets; others are taken to be as large as MNIST."""
+"""Validation and test images of each dataset; unknown ones count as MNIST."""
 
 
 class Cost(NamedTuple):
     """What steps and evaluation took.
 
     Attributes:
-      step: seconds of a training step; contains its share of the compilation.
-      sample: seconds of an importance sample of one image in evaluation; contains its share of
-        the prior's log Z. None where it is not known.
-      steps: of the run that told them.
+      step: seconds per training step, its share of the compilation included.
+      sample: seconds per importance sample of an image in evaluation, its share of the prior's
+        log Z included; None if unknown.
+      steps: number of steps of the measured run.
     """
 
     step: float
@@ -58,14 +58,14 @@ SWEEP = {200: 0.75e-3, 400: 1.88e-3}
 
 
 class Expected(NamedTuple):
-    """Expected seconds of a run, None if nothing is known, and where that is from."""
+    """Expected seconds of a run, None if unknown, and the source of the estimate."""
 
     seconds: float | None
     source: str
 
 
 def estimator(output_dir: Path) -> Callable[[Config], Expected]:
-    """What to expect of a configuration, given the finished runs in `output_dir`."""
+    """Estimates a configuration's time from the finished runs in `output_dir`."""
     measured = _measure(output_dir)
 
     def expect(config: Config) -> Expected:
@@ -101,7 +101,7 @@ def duration(seconds: float) -> str:
 
 
 def _measure(output_dir: Path) -> dict[tuple, list[Cost]]:
-    """Costs of the finished runs, by `_cost_class`; folders of anything else are passed over."""
+    """Costs of the finished runs, by `_cost_class`; other folders are skipped."""
     measured = defaultdict(list)
     for path in sorted(output_dir.glob("*/metrics.json")):
         try:
