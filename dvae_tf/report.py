@@ -1,4 +1,4 @@
-"""What an experiment leaves behind: its numbers, a figure of them, a paragraph that reads it."""
+"""An experiment's report: its numbers, a figure, and a paragraph that interprets them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dvae_tf.files import replaced, write_atomically
 def save(
     output_dir: Path, name: str, rows: Sequence[Mapping[str, object]], figure: Figure, reading: str
 ) -> None:
-    """Writes name.csv, name.png and name.md, each whole or not at all; prints reading and paths.
+    """Writes name.csv, name.png and name.md, each atomically; prints the reading and the paths.
 
     Args:
       output_dir: folder, created where missing.

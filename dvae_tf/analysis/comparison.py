@@ -1,4 +1,4 @@
-"""Posteriors beside the prior: the curves of the paper's Fig. 3, with their truths."""
+"""Posteriors compared with the prior: the curves of the paper's Fig. 3."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Case(NamedTuple):
 
 
 def compare(posteriors: AnyRBM, prior: RBM, settings: Settings, seed: tf.Tensor) -> list[Case]:
-    """Posteriors [B] from their biases, the paper's base, and means; the prior from uniform."""
+    """Anneals posteriors [B] from their biases (as the paper does) and means, and the prior."""
     means = convergence.path_from_gibbs_means(posteriors, seeds.fold_in(seed, 0))
     uniform = bridge.from_uniform(prior.copies(1))
     counts = [2**k for k in range(1, settings.max_temperatures.bit_length())]

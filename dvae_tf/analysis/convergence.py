@@ -23,12 +23,12 @@ _BASE_CHAINS, _BASE_SWEEPS = 200, 100
 
 
 class Truth(NamedTuple):
-    """log Z by a long run from both sides; NumPy, float64, of the RBM's batch shape [...].
+    """log Z from long runs in both directions; NumPy float64, in the RBM's batch shape [...].
 
     Attributes:
       log_z: mean of the forward estimate, low on average, and the backward one, high.
       stderr: of that mean.
-      gap: backward - forward; beyond a few standard errors it would tell of too short a run.
+      gap: backward - forward; more than a few standard errors would mean too short runs.
     """
 
     log_z: np.ndarray
@@ -68,7 +68,7 @@ def truth(
 
 
 def path_from_gibbs_means(rbm: AnyRBM, seed: tf.Tensor) -> Bridge:
-    """The path from independent units with the means of the end states of short Gibbs chains."""
+    """A bridge from independent units whose means are those of short Gibbs chains' end states."""
     z2 = gibbs.initial(rbm, _BASE_CHAINS, seeds.fold_in(seed, 0))
     z1, z2 = _sweeps(rbm, z2, seeds.fold_in(seed, 1))
     return bridge.from_means(rbm, tf.reduce_mean(z1, -2), tf.reduce_mean(z2, -2))
@@ -92,10 +92,10 @@ def curve(
     seed: tf.Tensor,
     title: str,
 ) -> Curve:
-    """Estimates for ever more temperatures, until the spread of every RBM is below `TARGET`.
+    """Estimates for more and more temperatures, until every RBM's spread is below `TARGET`.
 
     Args:
-      route: the path that is annealed along, batch shape [...].
+      route: the bridge to anneal along, batch shape [...].
       log_z: the truth, [...].
       num_temperatures: rising.
       num_chains, num_repeats: see `estimates`; at least 2 repeats.

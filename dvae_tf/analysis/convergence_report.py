@@ -20,7 +20,7 @@ GREEN = "#4f8a4b"
 _COLOURS = {"biases": BLUE, "means": GREEN, "uniform": ORANGE}
 
 _MEASURES = ("std", "predicted")
-"""Fields of a `Curve`: the spread as measured, and as the weights tell it."""
+"""Fields of a `Curve`: the spread as measured, and as estimated from the weights."""
 
 
 def write(
@@ -55,7 +55,7 @@ def rows(cases: list[Case]) -> list[dict[str, object]]:
 def figure(cases: list[Case]) -> Figure:
     """The paper's two panels: thin lines are RBMs, thick ones their geometric means.
 
-    Dashed is the spread that the weights tell, of which the number of repeats makes no noise.
+    Dashed: the spread estimated from the weights, which few repeats do not make noisy.
     """
     error = {"title": "a) error (dotted: the truth's own)"}
     error["ylabel"] = r"mean $|\log\hat Z-\log Z|$, nats"
@@ -87,7 +87,7 @@ def _draw(axes: Axes, case: Case, values: np.ndarray) -> None:
 
 
 def reading(cases: list[Case], settings: Settings) -> str:
-    """One paragraph: temperatures needed, their ratios, and how sure the truth is."""
+    """One paragraph: temperatures needed, their ratios, and the accuracy of the true log Z."""
     prior = next(case for case in cases if case.rbm == "prior")
     lines = [_needed(case, prior) for case in cases]
     return (
@@ -101,7 +101,7 @@ def reading(cases: list[Case], settings: Settings) -> str:
 
 
 def _sureness(cases: list[Case]) -> str:
-    """How far the truth that cases share is to be trusted, beside the errors measured with it."""
+    """Accuracy of the true log Z that the cases share, and the smallest error measured with it."""
     truth = cases[0].truth
     smallest = min(case.curve.error.min() for case in cases)
     return (
@@ -111,7 +111,7 @@ def _sureness(cases: list[Case]) -> str:
 
 
 def _needed(case: Case, prior: Case) -> str:
-    """Temperatures of one case, the medians over its RBMs, beside the prior's."""
+    """Temperatures that a case needs, in the median over its RBMs, compared with the prior's."""
     of_case, of_prior = ([np.median(c.needed(f)) for f in _MEASURES] for c in (case, prior))
     most = case.curve.num_temperatures[-1]
     measured, by_weights = (f"above {most:.0f}" if np.isnan(n) else f"{n:.0f}" for n in of_case)

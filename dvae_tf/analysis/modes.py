@@ -12,7 +12,7 @@ from dvae_tf.analysis import options
 
 
 def main(argv: list[str]) -> None:
-    """Flags to the modes of posteriors and prior, written and printed."""
+    """Finds the modes of the posteriors and the prior that the flags name."""
     del argv
     from dvae_tf.analysis import modes_report
     from dvae_tf.analysis.multimodality import NUM_RUNS, Settings

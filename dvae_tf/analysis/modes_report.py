@@ -18,7 +18,7 @@ from sampler.machines.rbm import RBM, AnyRBM
 from sampler.plots import BLUE, GREY, ORANGE
 
 PAPER_KL = (0.5, 2.0)
-"""KL(mean field || posterior) in nats, as the paper's section 4.1.1 has it."""
+"""KL(mean field || posterior) in nats, as in the paper's section 4.1.1."""
 
 _SAMPLES = (100, 1000)
 
@@ -57,7 +57,7 @@ def rows(posteriors: list[Modes], prior: Modes) -> list[dict[str, object]]:
 
 
 def expected_modes(share: np.ndarray, num_samples: int) -> float:
-    """How many modes of these shares [M] so many independent samples would find on average."""
+    """Expected number of modes, of shares [M], among so many independent samples."""
     return float(np.sum(1 - (1 - share) ** num_samples))
 
 
@@ -119,7 +119,7 @@ def _distances(axes: Axes, posteriors: list[Modes]) -> None:
 def reading(
     posteriors: list[Modes], prior: Modes, of_posteriors: Settings, of_prior: Settings
 ) -> str:
-    """One paragraph beside the paper's numbers."""
+    """One paragraph, with the paper's numbers for comparison."""
     numbers = np.array([len(modes.share) for modes in posteriors])
     largest = np.array([modes.kl[0] for modes in posteriors])
     inside = np.mean((largest >= PAPER_KL[0]) & (largest <= PAPER_KL[1]))
@@ -155,5 +155,5 @@ def _evidence(found: list[Modes]) -> str:
 
 
 def _covering(share: np.ndarray, fraction: float) -> int:
-    """How many of the largest modes have `fraction` of the samples together."""
+    """How many of the largest modes together hold `fraction` of the samples."""
     return int(np.searchsorted(np.cumsum(share), fraction) + 1)

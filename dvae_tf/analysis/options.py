@@ -1,4 +1,4 @@
-"""Flags of what looks at an exported model, and what they name."""
+"""Flags that programs for exported models share, and the model and images that they name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ flags.disclaim_key_flags()  # --help lists the flags defined here with those of 
 
 @dataclasses.dataclass(frozen=True)
 class ComparisonSettings:
-    """How much is run for Fig. 3."""
+    """How much to run for Fig. 3."""
 
     max_temperatures: int = option(
         8192, "largest number of temperatures; 2, 4, ... up to it", lower_bound=2
@@ -39,7 +39,7 @@ class ComparisonSettings:
 
 
 def define(num_images: int, writes_folder: bool = False) -> None:
-    """Defines the flags; `num_images` is a default that the program can afford."""
+    """Defines the shared flags, with the given default of `num_images`."""
     flags.DEFINE_string("export_dir", "runs/digits/saved_model", "folder of the SavedModel")
     flags.DEFINE_string(
         "dataset", "digits", "digits, binarized_mnist, omniglot, or a path to an .npz"

@@ -13,7 +13,7 @@ from dvae_tf.analysis import options
 
 
 def main(argv: list[str]) -> None:
-    """Flags to the curves, written and printed."""
+    """Runs the comparison that the flags describe."""
     del argv
     from dvae_tf.analysis import convergence_report
 

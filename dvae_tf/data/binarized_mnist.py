@@ -96,7 +96,7 @@ def read_amat(path: Path) -> np.ndarray:
 
 
 def _rows(lines: io.BufferedIOBase, path: Path) -> bytearray:
-    """The lines' characters 0 and 1, blank lines left out."""
+    """The characters 0 and 1 of all lines, without blank lines."""
     rows, size, blank = bytearray(), 0, 0
     for number, line in enumerate(iter(partial(lines.readline, _LONGEST_LINE), b""), 1):
         size += len(line)
@@ -109,7 +109,7 @@ def _rows(lines: io.BufferedIOBase, path: Path) -> bytearray:
 
 
 def _row(line: bytes, where: str) -> bytes:
-    """A line's 784 characters 0 or 1."""
+    """The 784 characters 0 and 1 of a line; DataError if it has any others."""
     # One character between values, as in the public files: no need to make a list of them.
     text = line.rstrip()
     row, gaps = text[::2], text[1::2]

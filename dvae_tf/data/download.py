@@ -1,4 +1,4 @@
-"""Downloading a file so that under its name there is the whole of it or nothing."""
+"""Downloads a file so that its name never refers to a part of it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dvae_tf.data.dataset import DataError
 from sampler.io.errors import reason
 
 TIMEOUT = 20.0
-"""Seconds without a byte after which a download has failed."""
+"""Seconds without a byte after which a download fails."""
 
 SLOWEST = 1000.0
-"""Bytes per second: on average, less than that has failed too, from three timeouts on."""
+"""Bytes per second: a download that is slower on average fails after three timeouts."""
 
 STALE = 3600.0
-"""Seconds without a byte after which a partial file is a killed process's, and is removed."""
+"""Seconds without a byte after which a partial file is taken for a killed process's and removed."""
 
 _CHUNK = 1 << 16
 _ALLOWED = (("http", "http"), ("http", "https"), ("https", "https"))
@@ -108,7 +108,7 @@ def _chunks(
 
 
 class _Redirections(urllib.request.HTTPRedirectHandler):
-    """Follows those to HTTP, and from HTTPS none to plain HTTP."""
+    """Follows redirections to HTTP and HTTPS, but never from HTTPS to HTTP."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         scheme = urllib.parse.urlsplit(newurl).scheme

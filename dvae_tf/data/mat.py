@@ -36,7 +36,7 @@ _HEAD = 512
 
 
 class _Array(NamedTuple):
-    """What a file says of an array, and where its values are.
+    """What a file says about an array, and where its values are.
 
     Attributes:
       kind: what it is if not real, full and numeric; its values are not read then.

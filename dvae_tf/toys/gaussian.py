@@ -14,7 +14,7 @@ from dvae_tf.toys.settings import GaussianSettings
 
 
 def main(argv: list[str]) -> None:
-    """Flags to one experiment, written and printed."""
+    """Runs the experiment that the flags describe."""
     del argv
     from dvae_tf.toys import gaussian_report
 

@@ -20,10 +20,10 @@ from dvae_tf.toys.normal import Gaussian
 from dvae_tf.toys.settings import GaussianSettings as Settings
 
 GOAL = 1e-3
-"""KL that the estimators are compared at, nats."""
+"""KL in nats at which estimators are compared."""
 
 FACTOR = 10.0
-"""How far below REINFORCE an estimator should be."""
+"""How many times smaller than REINFORCE's a KL should be."""
 
 _COLOURS = ["#8a8f98", "#f2b134", "#d1632a", "#9c2f5b", "#5b2a86", "#2a6f97"]
 COLOURS = dict(zip(ESTIMATORS, _COLOURS, strict=True))
@@ -34,7 +34,7 @@ Quartiles = Mapping[str, np.ndarray]
 
 
 class Comparison(NamedTuple):
-    """An estimator beside REINFORCE; medians over the runs.
+    """An estimator compared with REINFORCE, by medians over the runs.
 
     Attributes:
       reached: the first recorded step with a KL of at most `GOAL`; -1 for none.
@@ -74,7 +74,7 @@ def write(output_dir: Path, settings: Settings) -> None:
 
 
 def compare(curves: Quartiles, record_every: int) -> dict[str, Comparison]:
-    """Every estimator beside REINFORCE, by name."""
+    """Compares every estimator with REINFORCE, by name."""
     reference = curves["REINFORCE"][:, 1]
     return {name: _compare(reference, curve[:, 1], record_every) for name, curve in curves.items()}
 
@@ -106,7 +106,7 @@ def _gradient_rows(gradients: Mapping[str, Gradients]) -> list[dict[str, object]
 
 
 def _gradient_table(gradients: Mapping[str, Gradients]) -> str:
-    """Norms of bias and deviation as fractions of the exact gradient's, a line an estimator."""
+    """Norms of bias and deviation as fractions of the exact gradient's, a line per estimator."""
     lines = [f"{'gradient at a fixed phi':24}{'bias':>9}{'+-':>9}{'std':>9}  worst bias / s.e."]
     for name, found in gradients.items():
         parts = map(found.relative, (found.bias, found.standard_error, found.deviation))
@@ -116,7 +116,7 @@ def _gradient_table(gradients: Mapping[str, Gradients]) -> str:
 
 
 def _reading(curves: Quartiles, gradients: Mapping[str, Gradients], settings: Settings) -> str:
-    """One paragraph; all numbers are those of this run."""
+    """One paragraph with this run's numbers."""
     found = compare(curves, settings.record_every)
     sweeps = [name for name in found if name.startswith("Gibbs")]
     biases = [f"{gradients[n].relative(gradients[n].bias):.1%}" for n in sweeps]
@@ -142,7 +142,7 @@ def _reading(curves: Quartiles, gradients: Mapping[str, Gradients], settings: Se
 
 
 def _sentence(name: str, found: Comparison) -> str:
-    """What came of one estimator."""
+    """One estimator's results."""
     reached, ahead = "is not reached", f"never a ratio of {FACTOR:g}"
     if found.reached >= 0:
         reached = (

@@ -26,7 +26,7 @@ _CHUNK = 50_000
 
 
 class Gradients(NamedTuple):
-    """An estimator beside the closed form; vectors are (m_1, m_2, a_1, a_2, c), [5].
+    """An estimator compared with the closed form; vectors are (m_1, m_2, a_1, a_2, c), [5].
 
     Attributes:
       exact: the closed form.

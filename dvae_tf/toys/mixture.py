@@ -1,4 +1,4 @@
-"""A mixture of products of Bernoulli distributions, and RBMs beside it, exactly."""
+"""A mixture of products of Bernoulli distributions, and its exact comparison with RBMs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def states(n: int) -> tf.Tensor:
 
 
 class Comparison(NamedTuple):
-    """RBMs [B] beside a mixture of M components, exactly; float64.
+    """RBMs [B] compared exactly with a mixture of M components; float64.
 
     Attributes:
       kl: KL(q || p) in nats, [B].
@@ -65,9 +65,9 @@ class Comparison(NamedTuple):
 
 
 def compare(rbm: RBM, mixture: BernoulliMixture) -> Comparison:
-    """RBMs [B] beside a mixture over (z1, z2), by visiting all pairs of states.
+    """Compares RBMs [B] with a mixture over (z1, z2) by visiting all pairs of states.
 
-    What an RBM says of z2 given z1 is a product, whose entropy is a sum over the units.
+    Given z1, the units of z2 are independent, so that their entropy is a sum over the units.
     """
     rbm, mixture = rbm.cast(tf.float64), mixture.cast(tf.float64)
     all1, all2 = (states(b.shape[-1]) for b in (rbm.b1, rbm.b2))

@@ -14,7 +14,7 @@ from dvae_tf.toys.settings import RBMSettings
 
 
 def main(argv: list[str]) -> None:
-    """Flags to one experiment, written and printed."""
+    """Runs the experiment that the flags describe."""
     del argv
     from dvae_tf.toys import rbm_report
 

@@ -20,10 +20,10 @@ LAST = 10
 """Records at the end over which a final KL is averaged."""
 
 TOLERANCE = 0.2
-"""How far apart, relatively, the final KLs may lie."""
+"""Relative difference of final KLs up to which t matters little."""
 
 COLOURS = ["#f2b134", "#d1632a", "#9c2f5b", "#5b2a86"]
-"""With growing t."""
+"""In the order of t."""
 
 
 def write(output_dir: Path, settings: Settings, sweeps: Sequence[int] = SWEEPS) -> None:
@@ -52,7 +52,7 @@ def effective_components(runs: Runs) -> np.ndarray:
 
 
 def reading(results: Mapping[int, Runs], settings: Settings) -> str:
-    """One paragraph; all numbers are those of this run."""
+    """One paragraph with this run's numbers."""
     s = settings
     last = min(LAST, len(next(iter(results.values())).kl) - 1)
     final = {t: _final(runs) for t, runs in results.items()}

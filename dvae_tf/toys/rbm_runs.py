@@ -17,11 +17,11 @@ from sampler import seeds
 from sampler.machines.ising import IsingRBM
 
 _WORTH_COMPILING = 1000
-"""Steps from which on XLA's (a third of the time of the graph's) make up for their compiling."""
+"""Number of steps from which XLA, three times as fast, is worth its compilation."""
 
 
 class Runs(NamedTuple):
-    """What came of training.
+    """Results of training.
 
     Attributes:
       kl: exact KL(q || p), nats, at the start and at each record, [R + 1, num_runs].
@@ -33,7 +33,7 @@ class Runs(NamedTuple):
 
 
 def draw_mixture(settings: Settings) -> BernoulliMixture:
-    """The target that the settings name."""
+    """The target distribution."""
     units = 2 * settings.num_units
     return mixtures.draw(settings.num_components, units, settings.variance, settings.seed)
 

@@ -1,4 +1,4 @@
-"""What the toys' command lines set; the defaults are the paper's, where it names them."""
+"""Settings of the toys; defaults are the paper's where it gives them."""
 
 from __future__ import annotations
 

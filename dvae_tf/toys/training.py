@@ -1,4 +1,4 @@
-"""Training of the toys: Adam, and a record every so many steps."""
+"""Training of the toys by Adam, with a record every so many steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def minimise(
     record_fn: Callable[[], Any],
     title: str,
 ) -> list[Any]:
-    """Moves variables down a gradient.
+    """Trains variables by gradient descent.
 
     Args:
       variables: what is trained.
