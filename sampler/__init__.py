@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sampler.machines.dimod import from_bqm
     from sampler.machines.graph import GraphMachine, from_graph
     from sampler.machines.ising import IsingRBM
     from sampler.machines.low_rank import LowRankIsingRBM, LowRankRBM
@@ -25,6 +26,7 @@ _MODULES = {
     "ais": "annealing.ais",
     "bridge": "annealing.bridge",
     "diagnostics": "diagnostics",
+    "elimination": "exact.elimination",
     "exact": "exact",
     "families": "families",
     "gibbs": "gibbs",
