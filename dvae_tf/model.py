@@ -49,8 +49,8 @@ class DVAE(keras.Model):
             self.encoder, size = networks.trunk(hidden, name="encoder", seed=seed), hidden[-1]
         self.relaxation = relaxations.make(config.relaxation, config.sharpness)
         posterior = POSTERIORS.load(config.posterior)
-        self.posterior = posterior.make(config, size, self.relaxation, seed)
-        self.prior = PRIORS.load(config.prior).make(config)
+        self.posterior = posterior(config, size, self.relaxation, seed)
+        self.prior = PRIORS.load(config.prior)(config)
         self.decoder = networks.decoder(hidden, len(target_mean), seed)
         self.phi(tf.zeros([1, len(input_mean)]))
         self.decode(tf.zeros([1, config.num_latents]))

@@ -25,15 +25,11 @@ class ProbitPosterior(Posterior):
 
     chain_dtype = tf.float32
 
-    def __init__(self, num_latents: int):
-        super().__init__(name="posterior")
-        self.chain_width = num_latents
-        self.mean = keras.layers.Dense(num_latents, name="mean")
-
-    @classmethod
-    def make(cls, config, context_size, relaxation, seed):
+    def __init__(self, config, context_size, relaxation, seed):
         del context_size, relaxation, seed
-        return cls(config.num_latents)
+        super().__init__(name="posterior")
+        self.chain_width = config.num_latents
+        self.mean = keras.layers.Dense(config.num_latents, name="mean")
 
     def call(self, context, training=False):
         del training
@@ -69,17 +65,14 @@ class BlocksPrior(Prior):
 
     penalties = {"w01": 1.0, "w02": 1.0, "w12": 1.0}
 
-    def __init__(self, size: int):
+    def __init__(self, config):
         super().__init__(name="prior")
+        size = config.num_latents // 3
         self.fields = [self.add_weight(name=f"f{k}", shape=(size,)) for k in range(3)]
         self.couplings = {
             (k, l): self.add_weight(name=f"w{k}{l}", shape=(size, size))
             for k, l in ((0, 1), (0, 2), (1, 2))
         }
-
-    @classmethod
-    def make(cls, config):
-        return cls(config.num_latents // 3)
 
     def machine(self):
         fields = [tf.convert_to_tensor(f.value) for f in self.fields]

@@ -84,7 +84,7 @@ def ising_sweeps(
             of_etas = tape.gradient(states[-1], etas, upstream)
             before, drawn = [s[1] for s in states[:-1]], [s[0] for s in states[1:]]
             parts: tuple[Any, ...] = before, of_etas[::2], drawn, of_etas[1::2]
-            return tuple(rbm.pull_back(*(tf.concat(part, 1) for part in parts)))
+            return tuple(tf.nest.flatten(rbm.pull_back(*(tf.concat(p, 1) for p in parts))))
 
         return states[-1], gradient
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -35,41 +35,23 @@ class DirectedPosterior(Posterior):
     undirected posterior's head does: one group is that posterior without couplings, step by step.
 
     Args:
-      num_latents: n; the groups cut the latents into equal parts.
-      num_layers: L, groups.
+      config: n latents, which `num_layers` groups cut into equal parts; whether the context is
+        shared, and if not, the hidden units of each group's network.
       context_size: features of the context.
-      hidden: units of the hidden layers of each group's network.
       relaxation: of the units.
       seed: of the initial kernels.
     """
 
-    def __init__(
-        self,
-        num_latents: int,
-        num_layers: int,
-        context_size: int,
-        hidden: Sequence[int],
-        relaxation: Relaxation,
-        seed: int,
-    ):
+    def __init__(self, config: Config, context_size: int, relaxation: Relaxation, seed: int):
         super().__init__(name="posterior")
-        self.relaxation = relaxation
-        self.units = num_latents // num_layers
+        num_layers, hidden = config.num_layers, config.hidden_units
+        self.relaxation, self.units = relaxation, config.num_latents // num_layers
         self.networks = []
         for i in range(num_layers):
             name = "fields" if i == 0 else f"fields_{i}"
-            network = perceptron(hidden, self.units, name, seed)
+            network = perceptron(() if config.shared_context else hidden, self.units, name, seed)
             network.build((None, context_size + i * self.units))
             self.networks.append(network)
-
-    @classmethod
-    def make(
-        cls, config: Config, context_size: int, relaxation: Relaxation, seed: int
-    ) -> DirectedPosterior:
-        """The posterior that a configuration describes."""
-        hidden = () if config.shared_context else config.hidden_units
-        sizes = config.num_latents, config.num_layers, context_size
-        return cls(*sizes, hidden, relaxation, seed)
 
     def call(self, context: tf.Tensor, training: bool = False) -> Hierarchy:
         """phi(x): the context [B, features] and the networks' present weights."""

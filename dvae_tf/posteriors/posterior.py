@@ -8,7 +8,6 @@ import keras
 import tensorflow as tf
 
 from dvae_tf.config import Config
-from dvae_tf.relaxations import Relaxation
 
 
 class Sample(NamedTuple):
@@ -42,7 +41,8 @@ class Posterior(keras.layers.Layer):
 
     All that a gradient flows through is in phi, so that
     `tf.nest.map_structure(tf.stop_gradient, phi)` is the paper's sg(phi). A new posterior is a
-    subclass; what it declares here is all that others know of it.
+    subclass, made as `(config, context_size, relaxation, seed)`: the features of its contexts, the
+    `Relaxation` of its units, and the seed of its kernels. What is below is all that others know.
 
     Attributes:
       chain_width: numbers in a persistent state of a training image; 0 where samples need none.
@@ -51,13 +51,6 @@ class Posterior(keras.layers.Layer):
 
     chain_width: int = 0
     chain_dtype: ClassVar[tf.DType] = tf.uint8
-
-    @classmethod
-    def make(
-        cls, config: Config, context_size: int, relaxation: Relaxation, seed: int
-    ) -> Posterior:
-        """The posterior that a configuration describes, for contexts [B, context_size]."""
-        raise NotImplementedError
 
     @classmethod
     def memory(cls, config: Config) -> tuple[int, int]:

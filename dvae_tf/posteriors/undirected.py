@@ -31,53 +31,28 @@ class UndirectedPosterior(BoltzmannPosterior):
     head, the sweeps and the energies cost time linear in n. For unequal sides n is sqrt(n1 n2).
 
     Args:
-      n1, n2: units of the two sides.
-      coupling_scale: 1.5 in the paper's experiments; 0 gives independent units (mean field).
-      coupling_rank: r; 0 for full couplings.
-      num_sweeps: s, hard sweeps of a chain for each sample.
-      num_relaxed_sweeps: t, relaxed sweeps, through which the gradient flows.
-      relaxation: of the units in these.
+      config: its sides, `coupling_scale` (1.5 in the paper's experiments; 0 gives independent
+        units, mean field), `coupling_rank` (r; 0 for full couplings) and numbers of sweeps.
+      context_size: of no concern here.
+      relaxation: of the units in relaxed sweeps.
       seed: of the initial kernels.
     """
 
-    def __init__(
-        self,
-        n1: int,
-        n2: int,
-        coupling_scale: float,
-        coupling_rank: int,
-        num_sweeps: int,
-        num_relaxed_sweeps: int,
-        relaxation: Relaxation,
-        seed: int,
-    ):
-        super().__init__(IsingRBM.families, (n1, n2), num_sweeps, num_relaxed_sweeps, relaxation)
-        self.n1, self.n2, self.rank = n1, n2, coupling_rank
+    def __init__(self, config: Config, context_size: int, relaxation: Relaxation, seed: int):
+        del context_size
+        sweeps = config.posterior_sweeps, config.relaxed_sweeps
+        super().__init__(IsingRBM.families, config.sides, *sweeps, relaxation)
+        (self.n1, self.n2), self.rank = config.sides, config.coupling_rank
+        n1, n2 = config.sides
         self.fields = dense(n1 + n2, use_bias=True, name="fields", seed=seed)
         factors = 2 if self.rank else 1
         outputs = (n1 + n2) * self.rank if self.rank else n1 * n2
         self.couplings = dense(outputs, use_bias=False, name="couplings", seed=seed)
         # a product of two factors has the scale, and gamma the start, of what is emitted whole
-        scale = coupling_scale / math.sqrt(math.sqrt(n1 * n2) * max(1, self.rank))
+        scale = config.coupling_scale / math.sqrt(math.sqrt(n1 * n2) * max(1, self.rank))
         initial = keras.initializers.Constant(INITIAL_COUPLING_GAMMA ** (1 / factors))
         self.batch_norm = BatchNorm(
             scale ** (1 / factors), gamma_initializer=initial, name="couplings_batch_norm"
-        )
-
-    @classmethod
-    def make(
-        cls, config: Config, context_size: int, relaxation: Relaxation, seed: int
-    ) -> UndirectedPosterior:
-        """The posterior that a configuration describes."""
-        del context_size
-        return cls(
-            *config.sides,
-            config.coupling_scale,
-            config.coupling_rank,
-            config.posterior_sweeps,
-            config.relaxed_sweeps,
-            relaxation,
-            seed,
         )
 
     @classmethod

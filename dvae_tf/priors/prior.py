@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dvae_tf.config import Config
 from sampler import gibbs, seeds
 from sampler.annealing import ais, bridge, schedules
 from sampler.machines.machine import AnyMachine
@@ -28,18 +27,13 @@ POPULATION, TEMPERATURES, SWEEPS = 1000, 300, 20
 
 
 class Prior(keras.layers.Layer):
-    """Trainable parameters of a machine over the latents; a new prior is a subclass.
+    """Trainable parameters of a machine over the latents; a new prior is a subclass, of a `Config`.
 
     Attributes:
       penalties: by the variable's name, the factor of its part in the weight decay; 0 elsewhere.
     """
 
     penalties: ClassVar[dict[str, float]] = {}
-
-    @classmethod
-    def make(cls, config: Config) -> Prior:
-        """The prior that a configuration describes."""
-        raise NotImplementedError
 
     def machine(self) -> AnyMachine:
         """theta as a value, without batch dimensions; its blocks side by side are the latents."""

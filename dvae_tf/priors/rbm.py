@@ -19,16 +19,12 @@ class RBMPrior(Prior):
     # of J: the penalty is on what acts on bits, W = 4J
     penalties = {"j": 16.0}
 
-    def __init__(self, n1: int, n2: int):
+    def __init__(self, config: Config):
         super().__init__(name="prior")
+        n1, n2 = config.sides
         self.f1 = self.add_weight(name="f1", shape=(n1,), initializer="zeros")
         self.f2 = self.add_weight(name="f2", shape=(n2,), initializer="zeros")
         self.j = self.add_weight(name="j", shape=(n1, n2), initializer="zeros")
-
-    @classmethod
-    def make(cls, config: Config) -> RBMPrior:
-        """The prior that a configuration describes."""
-        return cls(*config.sides)
 
     def machine(self) -> RBM:
         """The RBM of bits, without batch dimensions."""

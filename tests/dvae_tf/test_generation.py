@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import generation, relaxations
+from dvae_tf.config import Config
 from dvae_tf.posteriors.undirected import UndirectedPosterior
 from dvae_tf.registry import TASKS
 from sampler import seeds
@@ -30,7 +31,9 @@ class Transparent:
 
     def draw(self, inputs: tf.Tensor, num_samples: int, betas: tf.Tensor, seed: tf.Tensor):
         del inputs
-        posterior = UndirectedPosterior(UNITS, UNITS, 1.0, 0, 1, 1, relaxations.make("pwl", 4.0), 0)
+        posterior = UndirectedPosterior(
+            Config(num_latents=2 * UNITS), 0, relaxations.make("pwl", 4.0), 0
+        )
         return posterior.draw(from_binary(RBM(*self._posteriors)), num_samples, betas, seed)
 
     def decode(self, z: tf.Tensor) -> tf.Tensor:

@@ -52,13 +52,14 @@ class Replicas:
 
     def __init__(self, name: str):
         self.relaxation = relaxations.make(name, config.PAPER["sharpness"][family(name)])
-        self.posterior = DirectedPosterior(2 * SIDE, 2, 2 * SIDE, (), self.relaxation, seed=0)
+        settings = config.Config(posterior="directed", num_latents=2 * SIDE, num_layers=2)
+        self.posterior = DirectedPosterior(settings, 2 * SIDE, self.relaxation, seed=0)
         first, second = self.posterior.networks
         identity = np.eye(2 * SIDE)
         first.layers[-1].kernel.assign(identity[:, :SIDE])
         second.layers[-1].kernel.assign(np.concatenate([identity[:, SIDE:], DEPENDENCE]))
         self.context = tf.constant(np.tile(FIELDS, (REPLICAS, 1)), tf.float32)
-        self.prior = RBMPrior(SIDE, SIDE)
+        self.prior = RBMPrior(settings)
         self.prior.assign(RBM(*(tf.constant(t, tf.float32) for t in THETA)))
 
     task = TASKS.load("vae")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dvae_tf.config import Config
 from dvae_tf.posteriors.posterior import Sample
 from dvae_tf.priors.rbm import RBMPrior
 from dvae_tf.registry import TASKS
@@ -46,7 +47,7 @@ class Model:
         self.task = TASKS.load(task)._replace(split=lambda x: (x, x))
         self.parameters = [tf.fill([count, 1, 1], v) for v in (loc, scale)]
         self.posterior = self.relaxation = self
-        self.prior = RBMPrior(1, 1)
+        self.prior = RBMPrior(Config(num_latents=2))
 
     def phi(self, inputs, training: bool):
         del inputs, training

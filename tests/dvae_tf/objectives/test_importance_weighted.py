@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import relaxations
+from dvae_tf.config import Config
 from dvae_tf.posteriors import undirected
 from dvae_tf.priors.rbm import RBMPrior
 from dvae_tf.registry import TASKS
@@ -43,10 +44,9 @@ class Replicas:
         binary = RBM(*(tf.constant(t, tf.float32) for t in copies))
         self.parameters = [tf.Variable(t) for t in ising.from_binary(binary)]
         self.relaxation = relaxations.make(relaxation, sharpness)
-        self.posterior = undirected.UndirectedPosterior(
-            UNITS, UNITS, 1.0, 0, 40, 1, self.relaxation, 0
-        )
-        self.prior = RBMPrior(UNITS, UNITS)
+        config = Config(num_latents=2 * UNITS, posterior_sweeps=40)
+        self.posterior = undirected.UndirectedPosterior(config, 0, self.relaxation, 0)
+        self.prior = RBMPrior(config)
         self.prior.assign(RBM(*(tf.constant(t, tf.float32) for t in theta)))
 
     task = TASKS.load("vae")

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import relaxations
+from dvae_tf.config import Config
 from dvae_tf.posteriors.backpropagation import ising_sweeps, relaxed_sweeps
 from dvae_tf.posteriors.undirected import UndirectedPosterior
 from sampler import seeds
@@ -16,7 +17,15 @@ from sampler.machines.rbm import RBM
 
 def make(coupling_scale=1.5, sweeps=1, relaxed=1, name="pwl", rank=0) -> UndirectedPosterior:
     relaxation = relaxations.make(name, 4.0)
-    return UndirectedPosterior(3, 5, coupling_scale, rank, sweeps, relaxed, relaxation, seed=0)
+    config = Config(
+        num_latents=8,
+        num_latents_1=3,
+        coupling_scale=coupling_scale,
+        coupling_rank=rank,
+        posterior_sweeps=sweeps,
+        relaxed_sweeps=relaxed,
+    )
+    return UndirectedPosterior(config, 10, relaxation, seed=0)
 
 
 @pytest.fixture
