@@ -171,10 +171,8 @@ def with_chains(field: tf.Tensor, coupling: tf.Tensor | float, state: State) -> 
     """field [..., 1 or C, n] + coupling, [..., C, n], also where nothing is coupled (0.0)."""
     if not isinstance(coupling, float):
         return field + coupling
-    like = next(x for x in state if x is not None)
-    wide = tf.broadcast_to(field, tf.concat([tf.shape(like)[:-1], tf.shape(field)[-1:]], 0))
-    wide.set_shape([*like.shape[:-1], field.shape[-1]])
-    return wide
+    one = tf.reduce_sum(next(x for x in state if x is not None), -1, keepdims=True)
+    return field + tf.zeros_like(one, field.dtype)
 
 
 class LowRank(NamedTuple):
