@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sampler.machines.dimod import from_bqm as from_bqm
     from sampler.machines.graph import GraphMachine as GraphMachine
     from sampler.machines.graph import from_graph as from_graph
     from sampler.machines.ising import IsingRBM as IsingRBM
@@ -28,6 +29,7 @@ _MODULES = {
     "ais": "annealing.ais",
     "bridge": "annealing.bridge",
     "diagnostics": "diagnostics",
+    "elimination": "exact.elimination",
     "exact": "exact",
     "families": "families",
     "gibbs": "gibbs",

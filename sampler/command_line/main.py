@@ -61,7 +61,8 @@ def log_z(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) 
     """One line for each file, in their order; those that cannot be used are named, and left out."""
     if not paths:
         raise options.UsageError(f"log_z: found no file; accepted: {files.ACCEPTED}, or several")
-    files.check_folder(values.plot)
+    if values.plot:
+        files.check_folder("plot", values.plot)
     parameters = [_attempt(files.read_parameters, path) for path in paths]
     done = [
         arrays is not None and _attempt(_log_z_line, path, name, arrays, values, settings)
@@ -95,7 +96,8 @@ def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str])
     if len(paths) != 1:
         raise options.UsageError(f"sample: found {len(paths)} files; accepted: one")
     files.check_output(values.output)
-    files.check_folder(values.plot)
+    if values.plot:
+        files.check_folder("plot", values.plot)
     with _task(paths[0], files.read_parameters(paths[0]), values) as task:
         from sampler.command_line import sample
 
