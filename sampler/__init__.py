@@ -13,12 +13,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sampler.machines.dimod import from_bqm
-    from sampler.machines.graph import GraphMachine, from_graph
-    from sampler.machines.ising import IsingRBM
-    from sampler.machines.low_rank import LowRankIsingRBM, LowRankRBM
-    from sampler.machines.machine import LowRank, Machine
-    from sampler.machines.rbm import RBM
+    from sampler.machines.dimod import from_bqm as from_bqm
+    from sampler.machines.graph import GraphMachine as GraphMachine
+    from sampler.machines.graph import from_graph as from_graph
+    from sampler.machines.ising import IsingRBM as IsingRBM
+    from sampler.machines.low_rank import LowRankIsingRBM as LowRankIsingRBM
+    from sampler.machines.low_rank import LowRankRBM as LowRankRBM
+    from sampler.machines.machine import LowRank as LowRank
+    from sampler.machines.machine import Machine as Machine
+    from sampler.machines.rbm import RBM as RBM
 
 __version__ = "0.2.0"
 
