@@ -24,13 +24,13 @@ WIDE = oracles.parameters(np.random.default_rng(2), 21, 22, 0.1)
 
 
 def normal(seed, *shape):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32) / 2
 
 
 MIXED = Machine(
     (families.Spin(), families.Gaussian(2.0), families.Categorical(3)),
     (normal(3, 4), normal(4, 2), normal(5, 6)),
-    {(0, 1): normal(6, 4, 2) / 2, (0, 2): LowRank(normal(7, 4, 1), normal(8, 6, 1))},
+    {(0, 1): normal(6, 4, 2), (0, 2): LowRank(normal(7, 4, 1), normal(8, 6, 1))},
 )
 TRIANGLES = from_graph(
     dict(zip("dcba", normal(9, 4).tolist(), strict=True)),
@@ -413,7 +413,7 @@ def test_a_mistake_is_one_line(line, run, folder):
 def test_without_a_command_it_says_what_there_is(capsys):
     assert commands.main([]) == 1
     out, err = capsys.readouterr()
-    assert out == "" and "python -m sampler log_z A.npz" in err and "sample A.npz" in err
+    assert out == "" and "python -m sampler log_z FILE" in err and "sample FILE --output" in err
     assert commands.main(["--help"]) == 0
     assert capsys.readouterr().out == err
 
