@@ -83,10 +83,14 @@ def run(
 
     Many chains of one machine are swept in groups: smaller products share the cores better (1000
     chains of 100+100 units take 0.6 of the time). Chains are independent, so groups change nothing.
+    A graph's units are swept with the chains last (`AnyMachine.columns`).
     """
     seed = seeds.as_seed(seed)
     if isinstance(num_sweeps, int) and num_sweeps < 1:
         raise ValueError(f"num_sweeps: found {num_sweeps}; accepted: 1 or more")
+    columns = machine.columns() if clamp is None else None
+    if columns is not None:
+        return _turned(_run(columns, _turned(state), num_sweeps, seed))
     like = next(x for x in state if x is not None)
     num_chains = like.shape[-2] or 0
     if like.shape.rank > 2 or num_chains < _MANY or num_chains % _GROUP or clamp is not None:
@@ -114,6 +118,10 @@ def _run(
     last = num_sweeps - 1
     _, rest = tf.while_loop(lambda i, _: i < last, body, (0, rest), maximum_iterations=last)
     return sweep(machine, (*head, *rest), seeds.fold_in(seed, last), clamp=clamp)
+
+
+def _turned(state: State) -> tuple[tf.Tensor, ...]:
+    return tuple(x if x is None else tf.linalg.matrix_transpose(x) for x in state)
 
 
 def initial(

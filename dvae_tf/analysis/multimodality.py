@@ -19,7 +19,7 @@ from sampler.populations import population_annealing
 from sampler.populations.population import Population
 
 TOLERANCE = 0.05
-"""Fixed points of which no mean differs by more are one mode."""
+"""Fixed points whose means all agree to within this are one mode."""
 
 NUM_RUNS = 4
 """Independent populations that share the samples of an RBM."""
@@ -28,7 +28,7 @@ POSTERIORS_AT_ONCE = 50
 
 
 class Settings(NamedTuple):
-    """How an RBM is sampled and its log Z estimated.
+    """How to sample an RBM and estimate its log Z.
 
     Attributes:
       num_samples: of the RBM, a multiple of `NUM_RUNS`; also the chains of AIS.
@@ -77,7 +77,7 @@ def find_many(
     seed: tf.Tensor,
     progress_fn: Callable[[int], object] = lambda num_rbms: None,
 ) -> list[Modes]:
-    """`find` of RBMs [B], some at a time; `progress_fn` is called with how many were done."""
+    """`find` of RBMs [B], a few at a time; `progress_fn` is told how many are done."""
     found = []
     for first in range(0, rbm.b1.shape[0], POSTERIORS_AT_ONCE):
         some = tf.nest.map_structure(lambda t, i=first: t[i : i + POSTERIORS_AT_ONCE], rbm)
@@ -124,16 +124,11 @@ def find(rbm: AnyRBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
     ]
 
 
-def cluster(means: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
-    """Which mode each of the fixed points [C, n] is, int, [C]; modes count from 0."""
-    return mean_field.group(means, lambda gaps: gaps.max(-1) <= tolerance)
-
-
 def _merge(
     means: np.ndarray, kl: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share [M], KL [M] and means [M, n] of the modes of weighted fixed points [C, n]."""
-    labels = cluster(means)
+    labels = mean_field.group(means, lambda gaps: gaps.max(-1) <= TOLERANCE)
     share = np.bincount(labels, weights)
     order = np.argsort(-share)
     leaders = np.unique(labels, return_index=True)[1][order]

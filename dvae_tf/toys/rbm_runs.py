@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,48 +11,17 @@ from dvae_tf import relaxations
 from dvae_tf.posteriors.backpropagation import persistent_sample
 from dvae_tf.toys import mixture as mixtures
 from dvae_tf.toys import training
-from dvae_tf.toys.mixture import BernoulliMixture
+from dvae_tf.toys.mixture import BernoulliMixture, Comparison
+from dvae_tf.toys.settings import RBMSettings as Settings
 from sampler import seeds
 from sampler.machines.ising import IsingRBM
 
 _WORTH_COMPILING = 1000
-"""Steps from which on XLA's (a third of the time of the graph's) make up for their compiling."""
-
-
-class Settings(NamedTuple):
-    """How RBMs train, whatever the number of relaxed sweeps.
-
-    Attributes:
-      num_units: of each side.
-      num_components: of the mixture.
-      variance: of the components' units.
-      num_steps: of Adam.
-      num_runs: RBMs, a batch; they differ in their chains.
-      num_chains: persistent chains of each RBM.
-      num_sweeps: s, hard sweeps of the chains before each gradient.
-      relaxation: name of the units' relaxation.
-      sharpness: of the relaxation.
-      learning_rate: Adam's.
-      record_every: steps between exact KLs; divides `num_steps`.
-      seed: of the mixture and all runs.
-    """
-
-    num_units: int = 10
-    num_components: int = 8
-    variance: float = 0.04
-    num_steps: int = 10_000
-    num_runs: int = 8
-    num_chains: int = 100
-    num_sweeps: int = 10
-    relaxation: str = "pwl"
-    sharpness: float = 4.0
-    learning_rate: float = 0.01
-    record_every: int = 200
-    seed: int = 0
+"""Number of steps from which XLA, three times as fast, is worth its compilation."""
 
 
 class Runs(NamedTuple):
-    """What came of training.
+    """Results of training.
 
     Attributes:
       kl: exact KL(q || p), nats, at the start and at each record, [R + 1, num_runs].
@@ -65,7 +33,7 @@ class Runs(NamedTuple):
 
 
 def draw_mixture(settings: Settings) -> BernoulliMixture:
-    """The target that the settings name."""
+    """The target distribution."""
     units = 2 * settings.num_units
     return mixtures.draw(settings.num_components, units, settings.variance, settings.seed)
 
@@ -103,8 +71,8 @@ def kl_gradient(
     return IsingRBM(*tape.gradient(loss, list(phi))), chains
 
 
-def train(num_relaxed_sweeps: int, settings: Settings, progress: Callable[[int], object]) -> Runs:
-    """Trains RBMs from the uniform distribution; `progress` is told of steps done."""
+def train(num_relaxed_sweeps: int, settings: Settings) -> Runs:
+    """Trains RBMs from the uniform distribution."""
     mixture = draw_mixture(settings)
     mixture32 = mixture.cast(tf.float32)
     runs, n = settings.num_runs, settings.num_units
@@ -125,11 +93,11 @@ def train(num_relaxed_sweeps: int, settings: Settings, progress: Callable[[int],
         chains.assign(z2)
         return gradient
 
-    exact_kl = tf.function(lambda *phi: mixtures.exact_kl(IsingRBM(*phi).binary(), mixture))
+    compare = tf.function(lambda *phi: mixtures.compare(IsingRBM(*phi).binary(), mixture))
 
-    def record_fn() -> np.ndarray:
-        return exact_kl(*variables).numpy()
+    def record_fn() -> Comparison:
+        return compare(*variables)
 
-    kls = training.minimise(variables, gradient_fn, settings, record_fn, progress)
-    q = IsingRBM(*(v.read_value() for v in variables)).binary()
-    return Runs(np.stack(kls), mixtures.exact_shares(q, mixture).numpy())
+    title = f"t = {num_relaxed_sweeps}"
+    records = training.minimise(variables, gradient_fn, settings, record_fn, title)
+    return Runs(np.stack([record.kl for record in records]), records[-1].shares.numpy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,17 @@ def check_output(path: str | None) -> None:
         )
 
 
-def check_folder(path: str | None) -> None:
-    """Makes the folder of --plot (None: there is none); raises FileError where it cannot be."""
-    if path is None:
-        return
+def check_folder(flag: str, path: str | Path) -> None:
+    """Makes the folder that a flag names; raises FileError unless files can be written into it."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
-        raise FileError(f"--plot={path}: found: {reason(error)}; accepted: a folder") from error
-    if not os.access(path, os.W_OK):
-        raise FileError(f"--plot={path}: found no right to write; accepted: a folder with it")
+        raise FileError(
+            f"--{flag}={path}: can't be written to ({reason(error)}); accepted: a folder, or the "
+            "name of a new one, with the right to write"
+        ) from error
 
 
 def arrays_of(machine: Any, state: tuple[Any, ...]) -> dict[str, np.ndarray]:

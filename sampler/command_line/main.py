@@ -62,7 +62,8 @@ def log_z(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) 
     """One line for each file, in their order; those that cannot be used are named, and left out."""
     if not paths:
         raise options.UsageError(f"log_z: found no file; accepted: {formats.ACCEPTED}, or several")
-    files.check_folder(values.plot)
+    if values.plot:
+        files.check_folder("plot", values.plot)
     parts = [_attempt(formats.read, path) for path in paths]
     done = [
         each is not None and _attempt(_log_z_line, each, name, values, settings)
@@ -96,7 +97,8 @@ def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str])
     if len(paths) != 1:
         raise options.UsageError(f"sample: found {len(paths)} files; accepted: one")
     files.check_output(values.output)
-    files.check_folder(values.plot)
+    if values.plot:
+        files.check_folder("plot", values.plot)
     parts = formats.read(paths[0])
     with _task(parts, values) as task:
         from sampler.command_line import sample

@@ -59,6 +59,16 @@ class AnyMachine:
         """The root of the mean of W^2 over pairs of units and batch, a scalar."""
         raise NotImplementedError
 
+    def columns(self) -> Any:
+        """The machine for states [..., n_k, C], if its sweeps are faster so; else None."""
+        return None
+
+    def to_bqm(self) -> Any:
+        """The `dimod.BinaryQuadraticModel` of the same energy: see `sampler.machines.dimod`."""
+        from sampler.machines import dimod
+
+        return dimod.to_bqm(self)
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """n_k: numbers in each block's state."""

@@ -383,8 +383,8 @@ MISTAKES = {
     "log_z small.npz --method=ais --schedule=adaptive --num_temperatures=9": "--num_temperatures: ",
     "log_z small.npz --plot=pictures": "--plot: found with --method=bracket; accepted with "
     "--method=ais or pa",
-    "log_z small.npz --method=ais --plot=small.npz": "--plot=small.npz: found: File exists; "
-    "accepted: a folder",
+    "log_z small.npz --method=ais --plot=small.npz": "--plot=small.npz: can't be written "
+    "to (File exists); accepted: a folder",
     "sample small.npz": "--output: found none; accepted: a path that ends in .npz",
     "sample small.npz --output=z.txt": "--output: found z.txt; accepted: a path that ends in .npz",
     "sample small.npz --output=no/z.npz": "--output=no/z.npz: found no folder no to write to; ",

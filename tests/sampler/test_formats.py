@@ -192,6 +192,7 @@ def test_an_rbm_of_rbms(parameters):
         assert x[0].shape == (3, parameters["vbias"].size) and x[1].shape[0] == 3
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("kind", ["bits", "potts"])
 def test_an_rbm_that_rbms_saved(kind):
     pytest.importorskip("rbms", reason="the package rbms (and PyTorch) is not installed")
