@@ -120,7 +120,9 @@ class AnyMachine:
         if not isinstance(coupling, float):
             return field + coupling
         like = next(x for x in state if x is not None)
-        return field + tf.reduce_sum(tf.zeros_like(like), self.unit_axis, keepdims=True)
+        return field + tf.reduce_sum(
+            tf.zeros_like(like, field.dtype), self.unit_axis, keepdims=True
+        )
 
     def interaction(self, state: State) -> tf.Tensor:
         """sum_k <f_k, x_k> + sum_{k<l} x_k' W_kl x_l over the blocks that are there, [..., C].
