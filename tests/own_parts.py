@@ -60,6 +60,9 @@ def _cdf(x):
     return tf.clip_by_value(0.5 * tf.math.erfc(-x / 2**0.5), 1e-6, 1 - 1e-6)
 
 
+PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
 class BlocksPrior(Prior):
     """Three blocks of bits, each coupled to the other two."""
 
@@ -69,15 +72,12 @@ class BlocksPrior(Prior):
         super().__init__(name="prior")
         size = config.num_latents // 3
         self.fields = [self.add_weight(name=f"f{k}", shape=(size,)) for k in range(3)]
-        self.couplings = {
-            (k, l): self.add_weight(name=f"w{k}{l}", shape=(size, size))
-            for k, l in ((0, 1), (0, 2), (1, 2))
-        }
+        self.couplings = [self.add_weight(name=f"w{k}{l}", shape=(size, size)) for k, l in PAIRS]
 
     def machine(self):
         fields = [tf.convert_to_tensor(f.value) for f in self.fields]
-        couplings = {pair: tf.convert_to_tensor(w.value) for pair, w in self.couplings.items()}
-        return Machine((Bernoulli(),) * 3, fields, couplings)
+        couplings = [tf.convert_to_tensor(w.value) for w in self.couplings]
+        return Machine((Bernoulli(),) * 3, fields, dict(zip(PAIRS, couplings, strict=True)))
 
     @staticmethod
     def encode(machine):
@@ -86,7 +86,5 @@ class BlocksPrior(Prior):
 
     @staticmethod
     def decode(tensors):
-        couplings = {
-            (int(name[1]), int(name[2])): t for name, t in tensors.items() if name[0] == "w"
-        }
+        couplings = {(k, l): tensors[f"w{k}{l}"] for k, l in PAIRS}
         return Machine((Bernoulli(),) * 3, [tensors[f"f{k}"] for k in range(3)], couplings)

@@ -76,7 +76,7 @@ REGISTRIES = {
     "relaxation": registry.RELAXATIONS,
 }
 STATES = oracles.states(6).astype(np.float32)
-SAMPLES = 4000
+SAMPLES = 20_000
 BITS = np.random.default_rng(0).integers(0, 2, [40, 8], np.uint8)
 IMAGES = BITS[32:].astype(np.float32)
 every_case = pytest.mark.parametrize("case", CASES)
@@ -147,15 +147,21 @@ def runs(configs, dataset, tmp_path_factory) -> dict[str, Run]:
 
 
 def train(trainer: Trainer) -> Run:
-    generator = np.random.default_rng(1)
-    for variable in trainer.model.trainable_variables:
-        # couplings and dependences that matter
-        variable.assign_add(0.4 * generator.standard_normal(variable.shape))
+    stir(trainer.model)
     steps(trainer, 1, 2)
     trainer.checkpoints.save()
     second = values(trainer)
     steps(trainer, 3, 4)
     return Run(trainer, second, values(trainer))
+
+
+def stir(model: DVAE) -> None:
+    """Couplings and dependences that matter; pixels that leave importance weights of some use."""
+    generator = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        variable.assign_add(0.15 * generator.standard_normal(variable.shape))
+    kernel = model.decoder.layers[-1].kernel
+    kernel.assign(0.3 * kernel)
 
 
 def steps(trainer: Trainer, *numbers: int) -> None:
@@ -210,8 +216,16 @@ def test_resumed_run_is_the_run_bit_for_bit(runs, configs, dataset, case):
     assert_equal(values(run.trainer), run.fourth)
 
 
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """A step of two replicas costs less than its graph."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @every_case
-def test_two_replicas(configs, dataset, case, tmp_path):
+def test_two_replicas(eagerly, configs, dataset, case, tmp_path):
     trainer = Trainer(dataclasses.replace(configs[case], strategy="mirrored"), dataset, tmp_path)
     assert trainer.distribution.num_replicas == 2
     before = [step.state.chains.numpy() for step in trainer.step_fn.steps]
@@ -262,8 +276,8 @@ def log_z(model: DVAE) -> float:
 
 
 def assert_log_likelihood(model: DVAE, found: np.ndarray, ess: np.ndarray) -> None:
-    stderr = np.sqrt(1 / ess - 1 / SAMPLES) + 1e-5
-    assert abs((found - enumerated(model, IMAGES)) / stderr).max() < 5
+    stderr = np.sqrt(1 / np.asarray(ess) - 1 / SAMPLES) + 1e-5
+    assert np.max(abs(np.asarray(found) - enumerated(model, IMAGES)) / stderr) < 5
     assert stderr.max() < 0.2
 
 
@@ -275,12 +289,10 @@ def test_evaluation_equals_the_enumeration(runs, case):
     assert_log_likelihood(model, result.log_marginal - log_z(model), result.ess)
 
 
-@every_case
+@pytest.mark.parametrize("case", list(CASES)[:1] + list(CASES)[2:4])
 def test_log_q_is_that_of_the_draws_but_for_a_constant(runs, case):
-    # where the relaxation is plugged in: at hard states, both are log q(z | x)
+    # at hard states both are log q(z | x), unless batch norm or a smoothing has a say in it
     model = runs[case].trainer.model
-    if case in OVERLAPPING_SHARPNESS:
-        pytest.skip("a density of its own")
     phi = model.phi(tf.constant(model.task.split(IMAGES)[0]), training=True)
     draws = model.posterior.draw(phi, 50, tf.constant([0.0, 1.0]), seeds.make_seed(1))
     chains = model.posterior.initial_chains([len(IMAGES), 50], seeds.make_seed(2))
