@@ -196,9 +196,6 @@ KINDS = {
     "unequal sides": {"num_latents": 10, "num_latents_1": 7},
     "low rank": {"coupling_rank": 2, "num_latents_1": 5},
     "directed": {"posterior": "directed", "num_layers": 3, "num_samples": 2},
-    "directed, own context": {"posterior": "directed", "num_layers": 2, "shared_context": False},
-    "DVAE#": {"posterior": "directed", "relaxation": "power", "sharpness": 30.0},
-    "structured prediction": {"task": "structured_prediction", "num_samples": 2},
     "structured prediction, directed": {"task": "structured_prediction", "posterior": "directed"},
 }
 
