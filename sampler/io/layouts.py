@@ -151,7 +151,10 @@ def _machine(found: dict[str, Any], beta: float) -> Machine:
 
 def _family(name: str, k: int, found: dict[str, Any]) -> families.Family:
     if name == "Gaussian":
-        precision = found.get(f"precision_{k}", np.float32(1)).tolist()
+        array = found.get(f"precision_{k}", np.float64(1))
+        if array.ndim and array.shape != np.shape(found.get(f"field_{k}"))[-1:]:
+            raise ValueError(f"precision_{k}: found shape {array.shape}; accepted: one a unit")
+        precision = array.tolist()
         return families.Gaussian(tuple(precision) if isinstance(precision, list) else precision)
     if name == "Categorical" and f"num_states_{k}" in found:
         return families.Categorical(found[f"num_states_{k}"].item())

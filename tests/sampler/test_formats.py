@@ -387,7 +387,7 @@ BAD = {
     ),
     "labels_text.npz": (
         savez(h=H, vartype="SPIN", edges=[[0, 1]], values=[1.0], labels="a, b"),
-        "labels are not JSON; accepted: a list",
+        "labels are no JSON; accepted: a list",
     ),
     "family.npz": (
         savez(**BLOCKS | {"families": "Foo"}),
@@ -401,6 +401,14 @@ BAD = {
     "precision.npz": (
         savez(**BLOCKS | {"families": ["Spin", "Gaussian"]}, precision_1=-1),
         "precision: found -1.0; accepted: a positive",
+    ),
+    "precisions.npz": (
+        savez(**BLOCKS | {"families": ["Spin", "Gaussian"]}, precision_1=[1, 2]),
+        "precision_1: found shape (2,); accepted: one a unit",
+    ),
+    "rows.npz": (
+        savez(h=H, vartype="SPIN", edges=[[0, 1]], values=[1.0], labels=[["a"], ["b"]]),
+        "labels: found 2 different ones; accepted: 5",
     ),
     "bare.h5": (hdf5(lambda file: None), "HDF5 without update_1 or another; accepted: HDF5 as"),
     "keras.h5": (hdf5(lambda file: file.create_group("update_3")), "array 'vbias' is missing"),
