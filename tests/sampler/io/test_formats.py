@@ -397,14 +397,17 @@ BAD = {
     "pair.npz": (savez(**BLOCKS, coupling_1_0=UPPER), "couplings: found the pair (1, 0)"),
     "inside.npz": (savez(**BLOCKS, coupling_0_0=UPPER), "couples units inside a block"),
     "factor.npz": (savez(**BLOCKS, coupling_0_1_u=UPPER), "array 'coupling_0_1_v' is missing"),
-    "batch.npz": (savez(**BLOCKS, coupling_0_1=normal(2, 5, 5)), "found batch shapes [(), (2,)]"),
+    "batch.npz": (
+        savez(**BLOCKS, coupling_0_1=normal(2, 5, 5)),
+        "couplings[(0, 1)]: found batch shape (2,)",
+    ),
     "precision.npz": (
         savez(**BLOCKS | {"families": ["Spin", "Gaussian"]}, precision_1=-1),
         "precision: found -1.0; accepted: a positive",
     ),
     "precisions.npz": (
         savez(**BLOCKS | {"families": ["Spin", "Gaussian"]}, precision_1=[1, 2]),
-        "precision_1: found shape (2,); accepted: one a unit",
+        "fields[1]: found 5 units; accepted: 2, as many as precision",
     ),
     "rows.npz": (
         savez(h=H, vartype="SPIN", edges=[[0, 1]], values=[1.0], labels=[["a"], ["b"]]),
