@@ -148,7 +148,9 @@ def rounding(bridge: Bridge, state: State, log_z: tf.Tensor) -> tf.Tensor:
     the sum over units of the sizes of what beta multiplies, for 2 as for 10,000 temperatures.
     """
     slope, last = bridge.slope(), len(bridge.base) - 1
-    sizes = tf.reduce_sum(abs(slope.natural(last, state)), -1)
+    # what is summed out moves log p* by its mean, which a Gaussian's may be more than 1
+    mean = bridge.machine.families[last].mean(bridge.machine.natural(last, state))
+    sizes = tf.reduce_sum(abs(slope.natural(last, state)) * tf.maximum(abs(mean), 1), -1)
     for k in range(last):
         eta = slope.fields[k][..., None, :] + slope.coupling(k, state[:k])
         sizes += tf.reduce_sum(abs(eta * state[k]), -1)

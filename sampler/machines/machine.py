@@ -120,7 +120,9 @@ class AnyMachine:
         if not isinstance(coupling, float):
             return field + coupling
         like = next(x for x in state if x is not None)
-        return field + tf.reduce_sum(tf.zeros_like(like), self.unit_axis, keepdims=True)
+        return field + tf.reduce_sum(
+            tf.zeros_like(like, field.dtype), self.unit_axis, keepdims=True
+        )
 
     def interaction(self, state: State) -> tf.Tensor:
         """sum_k <f_k, x_k> + sum_{k<l} x_k' W_kl x_l over the blocks that are there, [..., C].
@@ -340,6 +342,8 @@ def _check_structure(machine: Machine) -> None:
                 f"fields[{k}]: found shape {tuple(field.shape)}; accepted: [..., n], n a positive "
                 f"multiple of {family.width} for {family}"
             )
+        _check_batch(machine, f"fields[{k}]", field, 1)
+        family.check_units(field.shape[-1] // family.width, f"fields[{k}]")
     for (k, l), w in machine.couplings.items():
         if not 0 <= k < l < len(families):
             inside = ", which couples units inside a block" if k == l else ""
@@ -347,10 +351,32 @@ def _check_structure(machine: Machine) -> None:
                 f"couplings: found the pair {(k, l)}{inside}; accepted: pairs (k, l) of blocks, "
                 f"0 <= k < l < {len(families)}"
             )
-        found = (w.u.shape[-2], w.v.shape[-2]) if isinstance(w, LowRank) else tuple(w.shape[-2:])
-        expected = fields[k].shape[-1], fields[l].shape[-1]
+        name, expected = f"couplings[{(k, l)}]", (fields[k].shape[-1], fields[l].shape[-1])
+        factors = list(w) if isinstance(w, LowRank) else [w]
+        for factor in factors:
+            if factor.shape.rank < 2:
+                raise ValueError(
+                    f"{name}: found shape {tuple(factor.shape)}; accepted: a matrix [..., n, m]"
+                )
+            _check_batch(machine, name, factor, 2)
+        found = factors[0].shape[-2], factors[-1].shape[-2 if len(factors) == 2 else -1]
         if found != expected:
             raise ValueError(
-                f"couplings[{(k, l)}]: found {found[0]} x {found[-1]}; accepted: "
-                f"{expected[0]} x {expected[1]} units"
+                f"{name}: found {found[0]} x {found[1]}; accepted: {expected[0]} x {expected[1]} "
+                "units"
             )
+        if factors[0].shape[-1] != factors[-1].shape[-1]:
+            ranks = [factor.shape[-1] for factor in factors]
+            raise ValueError(
+                f"{name}: found factors of ranks {ranks[0]} and {ranks[1]}; accepted: equal ones"
+            )
+
+
+def _check_batch(machine: Machine, name: str, value: tf.Tensor, rank: int) -> None:
+    """Raises ValueError unless the axes of `value` before the last `rank` are the batch's."""
+    batch = value.shape[:-rank]
+    if not batch.is_compatible_with(machine.batch_shape):
+        raise ValueError(
+            f"{name}: found batch shape {tuple(batch)}; accepted: {tuple(machine.batch_shape)}, "
+            "that of fields[0]"
+        )
