@@ -28,6 +28,7 @@ setup(
     ],
     extras_require={
         "dimod": ["dimod>=0.12"],
+        "hdf5": ["h5py>=3.10"],
         "test": [
             "pytest>=8",
             "hypothesis>=6.100",
@@ -36,6 +37,7 @@ setup(
             "dimod>=0.12",
             "dwave-samplers>=1.8",
             "dwave-graphs>=1.2",
+            "h5py>=3.10",
         ],
     },
 )

@@ -13,15 +13,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sampler.machines.dimod import from_bqm as from_bqm
-    from sampler.machines.graph import GraphMachine as GraphMachine
-    from sampler.machines.graph import from_graph as from_graph
-    from sampler.machines.ising import IsingRBM as IsingRBM
-    from sampler.machines.low_rank import LowRankIsingRBM as LowRankIsingRBM
-    from sampler.machines.low_rank import LowRankRBM as LowRankRBM
-    from sampler.machines.machine import LowRank as LowRank
-    from sampler.machines.machine import Machine as Machine
-    from sampler.machines.rbm import RBM as RBM
+    from sampler.io.formats import load, save
+    from sampler.io.layouts import from_rbms, from_sklearn
+    from sampler.machines.dimod import from_bqm
+    from sampler.machines.graph import GraphMachine, from_graph
+    from sampler.machines.ising import IsingRBM
+    from sampler.machines.low_rank import LowRankIsingRBM, LowRankRBM
+    from sampler.machines.machine import LowRank, Machine
+    from sampler.machines.rbm import RBM
 
 __version__ = "0.2.0"
 
@@ -58,6 +57,10 @@ _NAMES = {
     "RBM": "machines.rbm",
     "from_bqm": "machines.dimod",
     "from_graph": "machines.graph",
+    "from_rbms": "io.layouts",
+    "from_sklearn": "io.layouts",
+    "load": "io.formats",
+    "save": "io.formats",
 }
 """Classes and functions, and where they stand."""
 

@@ -92,7 +92,7 @@ def run(
         raise ValueError(f"num_sweeps: found {num_sweeps}; accepted: 1 or more")
     columns = machine.columns() if clamp is None else None
     if columns is not None:
-        return _turned(_run(columns, _turned(state), num_sweeps, seed))
+        return turned(_run(columns, turned(state), num_sweeps, seed))
     like = next(x for x in state if x is not None)
     num_chains = like.shape[-2] or 0
     if like.shape.rank > 2 or num_chains < _MANY or num_chains % _GROUP or clamp is not None:
@@ -122,7 +122,8 @@ def _run(
     return sweep(machine, (*head, *rest), seeds.fold_in(seed, last), clamp=clamp)
 
 
-def _turned(state: State) -> tuple[tf.Tensor, ...]:
+def turned(state: State) -> tuple[tf.Tensor, ...]:
+    """States with the axes of units and chains exchanged."""
     return tuple(x if x is None else tf.linalg.matrix_transpose(x) for x in state)
 
 

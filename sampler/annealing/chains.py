@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import seeds
+from sampler import gibbs, seeds
 from sampler.annealing import pieces as chunks
 from sampler.annealing.bridge import Bridge
 from sampler.machines.machine import State
@@ -51,6 +51,11 @@ def _anneal(
     bridge: Bridge, chains: Chains, betas: tf.Tensor, seed: tf.Tensor
 ) -> tuple[Chains, tf.Tensor]:
     """The chains at the end, and `_sums` of the weights after each step, [..., 2, T - 1]."""
+    columns = bridge.columns()
+    if columns is not None:
+        turned = Chains(gibbs.turned(chains.state), chains.log_weights)
+        moved, sums = _anneal(columns, turned, betas, seed)
+        return Chains(gibbs.turned(moved.state), moved.log_weights), sums
     count = tf.shape(betas)[0] - 1
     shape = chains.log_weights.shape[:-1] + [2]
     trace = tf.TensorArray(tf.float64, count, element_shape=shape)

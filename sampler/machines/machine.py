@@ -33,11 +33,13 @@ class AnyMachine:
     Attributes:
       AXES: of a named tuple, the names of each field's axes after those of the batch.
       families: of the K blocks.
+      unit_axis: of states; -2 where the chains come last (see `columns`).
     """
 
     __slots__ = ()
     AXES: ClassVar[dict[str, tuple[str, ...]]] = {}
     families: tuple[Family, ...]
+    unit_axis: int = -1
 
     @property
     def fields(self) -> tuple[tf.Tensor, ...]:
@@ -60,8 +62,16 @@ class AnyMachine:
         raise NotImplementedError
 
     def columns(self) -> Any:
-        """The machine for states [..., n_k, C], if its sweeps are faster so; else None."""
+        """The machine for states [..., n_k, C], if all is faster so; else None."""
         return None
+
+    def beside(self, x: tf.Tensor) -> tf.Tensor:
+        """Numbers of units, [..., n_k], with an axis for the chains."""
+        return x[..., None, :] if self.unit_axis == -1 else x[..., None]
+
+    def across(self, x: tf.Tensor) -> tf.Tensor:
+        """A number for all chains, or one for each, [C], with an axis for the units."""
+        return x[..., None] if self.unit_axis == -1 else x
 
     def to_bqm(self) -> Any:
         """The `dimod.BinaryQuadraticModel` of the same energy: see `sampler.machines.dimod`."""
@@ -103,7 +113,16 @@ class AnyMachine:
 
     def natural(self, k: int, state: State) -> tf.Tensor:
         """Natural parameters f_k + sum_l W_kl x_l of block k given the others, [..., C, n_k]."""
-        return with_chains(self.fields[k][..., None, :], self.coupling(k, state), state)
+        return self.with_chains(self.beside(self.fields[k]), self.coupling(k, state), state)
+
+    def with_chains(self, field: tf.Tensor, coupling: tf.Tensor | float, state: State) -> tf.Tensor:
+        """field [..., 1 or C, n] + coupling, [..., C, n], also where nothing is coupled (0.0)."""
+        if not isinstance(coupling, float):
+            return field + coupling
+        like = next(x for x in state if x is not None)
+        return field + tf.reduce_sum(
+            tf.zeros_like(like, field.dtype), self.unit_axis, keepdims=True
+        )
 
     def interaction(self, state: State) -> tf.Tensor:
         """sum_k <f_k, x_k> + sum_{k<l} x_k' W_kl x_l over the blocks that are there, [..., C].
@@ -114,8 +133,8 @@ class AnyMachine:
         before: list[Any] = [None] * len(state)
         for k, x in enumerate(state):
             if x is not None:
-                eta = self.fields[k][..., None, :] + self.coupling(k, tuple(before))
-                total += tf.reduce_sum(eta * x, -1)
+                eta = self.beside(self.fields[k]) + self.coupling(k, tuple(before))
+                total += tf.reduce_sum(eta * x, self.unit_axis)
                 before[k] = x
         return total
 
@@ -173,16 +192,8 @@ class AnyMachine:
         block %= len(self.families)
         rest = tuple(None if k == block else x for k, x in enumerate(state))
         summed = self.families[block].log_partition(self.natural(block, state))
-        value = tf.reduce_sum(summed, -1) + self.log_base(rest)
+        value = tf.reduce_sum(summed, self.unit_axis) + self.log_base(rest)
         return value + self.interaction(rest) if any(x is not None for x in rest) else value
-
-
-def with_chains(field: tf.Tensor, coupling: tf.Tensor | float, state: State) -> tf.Tensor:
-    """field [..., 1 or C, n] + coupling, [..., C, n], also where nothing is coupled (0.0)."""
-    if not isinstance(coupling, float):
-        return field + coupling
-    one = tf.reduce_sum(next(x for x in state if x is not None), -1, keepdims=True)
-    return field + tf.zeros_like(one, field.dtype)
 
 
 class LowRank(NamedTuple):

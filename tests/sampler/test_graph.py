@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sampler import from_graph, gibbs, seeds
+from sampler import ais, bridge, elimination, from_graph, gibbs, seeds
 from sampler.machines import topology
 from sampler.machines.machine import Machine
 
@@ -201,3 +201,11 @@ def test_agrees_with_a_dense_machine():
 def test_refusals_name_the_argument(h, couplings, vartype, words):
     with pytest.raises(ValueError, match=words):
         from_graph(h, couplings, vartype)
+
+
+def test_annealing_finds_log_z():
+    h, couplings = random_graph(40, 0.1, 8, scale=0.5)
+    machine = from_graph(h, couplings, "SPIN")
+    found = ais.run(bridge.from_uniform(machine), num_chains=500, seed=1)
+    error = found.log_z - elimination.log_z(machine)
+    assert abs(error) < 5 * found.stderr
