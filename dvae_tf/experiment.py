@@ -118,7 +118,7 @@ def save_pictures(model: DVAE, dataset: data.Dataset, log_dir: Path, seed: int) 
     root = seeds.fold_in(seeds.make_seed(seed), 3)
     images = subset(dataset.test, _GRID * _GRID).astype(np.float32)
     images = np.resize(images, [_GRID * _GRID, images.shape[1]])  # Repeats them if there are fewer.
-    if model.task == "structured_prediction":
+    if not model.task.has_prior:
         _save_completions(model, images[: 3 * _GRID], dataset.image_shape, log_dir, root)
         return
     samples = _compiled(lambda: generation.sample_images(model, _GRID * _GRID, root))

@@ -12,7 +12,7 @@ from dvae_tf.analysis.convergence import TARGET, Curve, Truth, temperatures_for
 from dvae_tf.analysis.options import ComparisonSettings as Settings
 from sampler import seeds
 from sampler.annealing import bridge
-from sampler.machines.rbm import RBM, AnyRBM
+from sampler.machines.machine import AnyMachine
 
 
 class Case(NamedTuple):
@@ -37,7 +37,9 @@ class Case(NamedTuple):
         return np.array([temperatures_for(counts, column, TARGET) for column in columns])
 
 
-def compare(posteriors: AnyRBM, prior: RBM, settings: Settings, seed: tf.Tensor) -> list[Case]:
+def compare(
+    posteriors: AnyMachine, prior: AnyMachine, settings: Settings, seed: tf.Tensor
+) -> list[Case]:
     """Anneals posteriors [B] from their biases (as the paper does) and means, and the prior."""
     means = convergence.path_from_gibbs_means(posteriors, seeds.fold_in(seed, 0))
     uniform = bridge.from_uniform(prior.copies(1))
@@ -50,7 +52,7 @@ def compare(posteriors: AnyRBM, prior: RBM, settings: Settings, seed: tf.Tensor)
         )
     )
     plan = (
-        ("posterior", "biases", bridge.from_biases(posteriors), of_posteriors),
+        ("posterior", "biases", bridge.from_fields(posteriors), of_posteriors),
         ("posterior", "means", means, of_posteriors),
         ("prior", "uniform", uniform, of_prior),
     )

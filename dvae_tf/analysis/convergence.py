@@ -14,7 +14,8 @@ from tqdm import tqdm
 from sampler import gibbs, seeds
 from sampler.annealing import ais, bridge, schedules
 from sampler.annealing.bridge import Bridge
-from sampler.machines.rbm import AnyRBM
+from sampler.machines.machine import AnyMachine
+from sampler.weights.estimates import Estimate, estimate
 
 TARGET = 1e-2
 """Standard deviation of log Z, in nats, at which the paper compares posteriors and prior."""
@@ -58,7 +59,7 @@ def truth(
 ) -> Truth:
     """log Z by AIS from the base and back, so that the two biases cancel."""
     # from another base than the uniform one, a run of its own brings the samples to start back from
-    num_runs = 3 if np.any(route.base1) or np.any(route.base2) else 2
+    num_runs = 3 if any(np.any(eta) for eta in route.base) else 2
     betas = schedules.linear(num_temperatures)
     with tqdm(total=num_runs * (num_temperatures - 1), desc=f"true log Z, {title}") as bar:
         found = ais.log_z_bracket(route, betas, num_chains, seed, progress_fn=bar.update)
@@ -67,20 +68,19 @@ def truth(
     return Truth((forward + backward) / 2, stderr, backward - forward)
 
 
-def path_from_gibbs_means(rbm: AnyRBM, seed: tf.Tensor) -> Bridge:
+def path_from_gibbs_means(rbm: AnyMachine, seed: tf.Tensor) -> Bridge:
     """A bridge from independent units whose means are those of short Gibbs chains' end states."""
-    z2 = gibbs.initial(rbm, _BASE_CHAINS, seeds.fold_in(seed, 0))
-    z1, z2 = _sweeps(rbm, z2, seeds.fold_in(seed, 1))
-    return bridge.from_means(rbm, tf.reduce_mean(z1, -2), tf.reduce_mean(z2, -2))
+    state = _sweeps(rbm, seed)
+    return bridge.from_means(rbm, [tf.reduce_mean(x, -2) for x in state])
 
 
 def estimates(
     route: Bridge, num_temperatures: int, num_chains: int, num_repeats: int, seed: tf.Tensor
-) -> ais.Estimate:
+) -> Estimate:
     """Independent estimates of log Z, each from `num_chains` chains, fields [..., num_repeats]."""
     betas = schedules.linear(num_temperatures)
-    weights = ais.run(route, betas, num_repeats * num_chains, seed).state.log_weights
-    return ais.estimate(tf.reshape(weights, [*weights.shape[:-1], num_repeats, num_chains]))
+    weights = ais.run(route, betas, num_repeats * num_chains, seed).samples.log_weights
+    return estimate(tf.reshape(weights, [*weights.shape[:-1], num_repeats, num_chains]))
 
 
 def curve(
@@ -138,5 +138,6 @@ def temperatures_for(num_temperatures: np.ndarray, std: np.ndarray, target: floa
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _sweeps(rbm: AnyRBM, z2: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return gibbs.run(rbm, z2, _BASE_SWEEPS, seed)
+def _sweeps(rbm: AnyMachine, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    state = gibbs.initial(rbm, _BASE_CHAINS, seeds.fold_in(seed, 0))
+    return gibbs.run(rbm, state, _BASE_SWEEPS, seeds.fold_in(seed, 1))

@@ -13,7 +13,7 @@ from dvae_tf import report
 from dvae_tf.analysis.comparison import Case, compare
 from dvae_tf.analysis.convergence import TARGET
 from dvae_tf.analysis.options import ComparisonSettings as Settings
-from sampler.machines.rbm import RBM, AnyRBM
+from sampler.machines.machine import AnyMachine
 from sampler.plots import BLUE, GREY, ORANGE
 
 GREEN = "#4f8a4b"
@@ -24,7 +24,11 @@ _MEASURES = ("std", "predicted")
 
 
 def write(
-    posteriors: AnyRBM, prior: RBM, settings: Settings, seed: tf.Tensor, output_dir: Path
+    posteriors: AnyMachine,
+    prior: AnyMachine,
+    settings: Settings,
+    seed: tf.Tensor,
+    output_dir: Path,
 ) -> None:
     """Compares posteriors [B] with the prior, and writes partition_function.* into a folder."""
     cases = compare(posteriors, prior, settings, seed)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from dvae_tf import report
 from dvae_tf.analysis.multimodality import TOLERANCE, Modes, Settings, find_many
 from sampler import seeds
-from sampler.machines.rbm import RBM, AnyRBM
+from sampler.machines.machine import AnyMachine
 from sampler.plots import BLUE, GREY, ORANGE
 
 PAPER_KL = (0.5, 2.0)
@@ -24,15 +24,15 @@ _SAMPLES = (100, 1000)
 
 
 def write(
-    posteriors: AnyRBM,
-    prior: RBM,
+    posteriors: AnyMachine,
+    prior: AnyMachine,
     of_posteriors: Settings,
     of_prior: Settings,
     seed: tf.Tensor,
     output_dir: Path,
 ) -> None:
     """Finds the modes of posteriors [B] and of the prior, and writes modes.* into a folder."""
-    with tqdm(total=posteriors.b1.shape[0] + 1, desc="RBMs") as bar:
+    with tqdm(total=posteriors.batch_shape[0] + 1, desc="RBMs") as bar:
         (in_prior,) = find_many(prior.copies(1), of_prior, seeds.fold_in(seed, 0), bar.update)
         found = find_many(posteriors, of_posteriors, seeds.fold_in(seed, 1), bar.update)
     text = reading(found, in_prior, of_posteriors, of_prior)

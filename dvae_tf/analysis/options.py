@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # TensorFlow is loaded when the flags have been read
     import tensorflow as tf
 
     from dvae_tf.export import ExportedModel
-    from sampler.machines.rbm import RBM, AnyRBM
+    from sampler.machines.machine import AnyMachine
 
 flags.disclaim_key_flags()  # --help lists the flags defined here with those of the main module
 
@@ -69,12 +69,17 @@ def load_images(values: flags.FlagValues) -> tuple[ExportedModel, np.ndarray]:
     return model, evaluate.subset(evaluate.binary(images), values.num_images)
 
 
-def load(values: flags.FlagValues) -> tuple[AnyRBM, RBM]:
+def load(values: flags.FlagValues) -> tuple[AnyMachine, AnyMachine]:
     """The posteriors [B] of the chosen images, and the prior; raises as `load_images` does."""
     import tensorflow as tf
 
+    from sampler.machines.low_rank import LowRankRBM
+    from sampler.machines.rbm import RBM
+
     model, images = load_images(values)
-    return model.encode(tf.constant(images, tf.float32)), model.prior_rbm()
+    parameters = model.encode(tf.constant(images, tf.float32))
+    posteriors = (RBM if "w" in parameters else LowRankRBM)(**parameters)
+    return posteriors, model.prior_machine()
 
 
 def output(values: flags.FlagValues) -> tuple[tf.Tensor, Path]:

@@ -77,8 +77,8 @@ def compare(rbm: RBM, mixture: BernoulliMixture) -> Comparison:
 
     def one(arguments: tuple[RBM, tf.Tensor]) -> Comparison:
         q, log_z = arguments
-        log_q1 = q.log_marginal1(all1) - log_z
-        logits2 = q.logits2(all1)
+        log_q1 = q.log_marginal((all1,)) - log_z
+        logits2 = q.natural(1, (all1,))
         log_norms = tf.nn.softplus(logits2)
         given1 = tf.exp(
             tf.matmul(logits2, all2, transpose_b=True) - tf.reduce_sum(log_norms, -1, keepdims=True)

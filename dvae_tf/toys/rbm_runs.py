@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dvae_tf import relaxations
-from dvae_tf.posteriors.backpropagation import persistent_sample
+from dvae_tf.posteriors.backpropagation import ising_sweeps, persistent_sample
 from dvae_tf.toys import mixture as mixtures
 from dvae_tf.toys import training
 from dvae_tf.toys.mixture import BernoulliMixture, Comparison
@@ -53,7 +53,7 @@ def kl_gradient(
 
     Args:
       phi: RBMs [B].
-      chains: states z2, [B, C, n2].
+      chains: spins of the second side, [B, C, n2].
       mixture: p, over z1 and z2.
       num_relaxed_sweeps: t.
       settings: s and the relaxation.
@@ -63,12 +63,13 @@ def kl_gradient(
     fixed = tf.nest.map_structure(tf.stop_gradient, phi)
     with tf.GradientTape() as tape:
         tape.watch(phi)
-        zeta1, zeta2, chains = persistent_sample(
-            phi, chains, settings.num_sweeps, num_relaxed_sweeps, relaxation.sample, seed
+        sweeps = settings.num_sweeps, num_relaxed_sweeps
+        spins, hard = persistent_sample(
+            phi, (None, chains), *sweeps, relaxation.draw, seed, ising_sweeps
         )
-        log_p = mixture.log_prob(tf.concat([zeta1, zeta2], -1))
-        loss = tf.reduce_sum(tf.reduce_mean(-fixed.energy(zeta1, zeta2) - log_p, -1))
-    return IsingRBM(*tape.gradient(loss, list(phi))), chains
+        log_p = mixture.log_prob((1 + tf.concat(spins, -1)) / 2)
+        loss = tf.reduce_sum(tf.reduce_mean(-fixed.energy(spins) - log_p, -1))
+    return IsingRBM(*tape.gradient(loss, list(phi))), hard[1]
 
 
 def train(num_relaxed_sweeps: int, settings: Settings) -> Runs:
@@ -79,18 +80,18 @@ def train(num_relaxed_sweeps: int, settings: Settings) -> Runs:
     variables = [tf.Variable(tf.zeros(shape)) for shape in ([runs, n], [runs, n], [runs, n, n])]
     seed = seeds.make_seed(settings.seed)
     coins = seeds.uniform(seeds.fold_in(seed, 0), [runs, settings.num_chains, n])
-    chains = tf.Variable(tf.cast(coins < 0.5, tf.float32))
+    chains = tf.Variable(2 * tf.cast(coins < 0.5, tf.float32) - 1)
 
     @tf.function(autograph=False, jit_compile=settings.num_steps >= _WORTH_COMPILING)
     def estimate(*values: tf.Tensor) -> tuple[IsingRBM, tf.Tensor]:
-        *phi, z2, step = values
+        *phi, s2, step = values
         seeded = seeds.fold_in(seed, 1, step)
-        return kl_gradient(IsingRBM(*phi), z2, mixture32, num_relaxed_sweeps, settings, seeded)
+        return kl_gradient(IsingRBM(*phi), s2, mixture32, num_relaxed_sweeps, settings, seeded)
 
     def gradient_fn(step: tf.Tensor) -> IsingRBM:
         phi = [v.read_value() for v in variables]
-        gradient, z2 = estimate(*phi, chains.read_value(), step)
-        chains.assign(z2)
+        gradient, s2 = estimate(*phi, chains.read_value(), step)
+        chains.assign(s2)
         return gradient
 
     compare = tf.function(lambda *phi: mixtures.compare(IsingRBM(*phi).binary(), mixture))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from dvae_tf.cli import option
-from dvae_tf.config import PLUGGED_IN
+from dvae_tf.registry import PLUGGED_IN
 
 
 @dataclasses.dataclass(frozen=True)

@@ -62,7 +62,7 @@ def log_z(machine: AnyMachine) -> tf.Tensor:
 
 def num_states(machine: AnyMachine) -> float:
     """How many states an enumeration goes through; a float, as it may be huge."""
-    _, summed = _blocks(machine)
+    summed = _blocks(machine)[1]
     return _count(machine, [k for k in range(len(machine.families)) if k not in summed])
 
 
