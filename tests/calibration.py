@@ -122,7 +122,7 @@ def measure_bracket(case: Case, seed: int) -> Columns:
 def measure_pa(case: Case, seed: int) -> Columns:
     """Student's t of 19 degrees: an sd of 1.06."""
     start = bridge.from_uniform(case.machine)
-    found = population_annealing.run(start, schedules.linear(31), 300, 20, seed)
+    found = population_annealing.run(start, schedules.linear(21), 300, 20, seed)
     warned = np.any([np.broadcast_to(d, case.log_z.shape) for d in found.doubts().values()], 0)
     return _scores(case, found, warned) | _moments(case, found)
 
