@@ -151,7 +151,7 @@ def test_seeds():
 
 def test_the_default_schedule_is_adaptive():
     params = oracles.parameters(np.random.default_rng(7), 4, 3, 2.0)
-    result = pa.run(bridges.from_uniform(rbm_of(params)), num_chains=300, seed=SEED)
+    result = pa.run(bridges.from_uniform(rbm_of(params)), num_chains=300, seed=SEED, threshold=0.9)
     assert 4 < len(result.trace.betas) < 100 and result.ess > 0.8 * 300
     oracles.assert_within(result.log_z, oracles.log_z(*params), result.stderr)
 
