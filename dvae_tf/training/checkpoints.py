@@ -72,8 +72,10 @@ class Checkpoints:
         self.config = config
         self.state = states[0]
         self._parameters = [*model.variables, *optimizer.variables]
+        # Keras hides layers that stand in a list from TensorFlow, so that they would be left out
+        parameters = {v.path: v.value for v in model.variables}
         everything = tf.train.Checkpoint(
-            model=model,
+            model=parameters,
             optimizer=optimizer,
             state=states[0],
             **{f"state_{i}": state for i, state in enumerate(states[1:], 1)},
@@ -89,7 +91,7 @@ class Checkpoints:
             everything, str(directory), max_to_keep=_KEPT, checkpoint_name="step"
         )
         self._best = tf.train.CheckpointManager(
-            tf.train.Checkpoint(model=model), str(directory / "best"), max_to_keep=1
+            tf.train.Checkpoint(model=parameters), str(directory / "best"), max_to_keep=1
         )
 
     @property
@@ -144,7 +146,7 @@ class Checkpoints:
         return 0
 
     def _check_same_run(self, path: Path) -> None:
-        """Raises CheckpointError if a checkpoint is of another program, configuration or machines."""
+        """Raises CheckpointError for a checkpoint of another version, configuration or machines."""
         reader, name = tf.train.load_checkpoint(str(path)), _NAME.format("format")
         if not reader.has_tensor(name) or int(reader.get_tensor(name)) != FORMAT:
             raise CheckpointError(

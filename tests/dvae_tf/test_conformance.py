@@ -48,6 +48,7 @@ CONFIG = Config(
     prior_temperatures=20,
     checkpoint_every=2,
     kl_warmup=0.0,
+    weight_decay=0.0,
 )
 CASES = {
     "undirected": {},
