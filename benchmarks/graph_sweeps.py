@@ -3,7 +3,7 @@
   python benchmarks/graph_sweeps.py --peers_python=PEERS/bin/python
 
 PEERS is a virtual environment with `thrml`, `dwave-pytorch-plugin` and `einops`; without it only
-ours is timed. All have the same graph, couplings, colours and number of threads. Each library lives
+ours is timed. All have the same graph, couplings, colours and number of cores. Each library lives
 in a process of its own and takes its turn, a call of `--sweeps` sweeps, in every round; ratios are
 taken within a round, and their medians printed. The mean energies per unit, which all should share
 at the end, come from the definition. The last line is JSON.
@@ -119,8 +119,8 @@ def _report(rounds: list[dict[str, float]], energies: dict[str, float]) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     """Times a call for each line read; on "stop" prints the last states' mean energy per unit."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(options.threads)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
     graph = dict(np.load(options.graph))
     makers = dict(zip(LIBRARIES, (_sampler, _thrml, _dwave), strict=True))
     call = makers[options.library](graph, options)
@@ -144,7 +144,6 @@ def _sampler(graph: dict[str, np.ndarray], options: argparse.Namespace) -> Call:
 
     from sampler import from_graph, gibbs, seeds
 
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     machine = from_graph(graph["fields"], (graph["edges"], graph["values"]), "SPIN")
     state = gibbs.initial(machine, options.chains, 0)
 

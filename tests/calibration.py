@@ -17,7 +17,7 @@ from sampler.tempering import parallel_tempering
 
 Columns = dict[str, np.ndarray]
 
-CHAINS, TEMPERATURES = 300, 201
+CHAINS, TEMPERATURES = 200, 101
 """Of AIS."""
 
 _gibbs = tf.function(gibbs.run, autograph=False)
@@ -73,11 +73,11 @@ def measure_exact(case: Case, seed: int) -> Columns:
     return {"error": error}
 
 
-def measure_gibbs(case: Case, seed: int, num_chains: int = 1000) -> Columns:
-    """Moments after 5 sweeps of exact samples, and, of the weak machines, 200 from the fields."""
+def measure_gibbs(case: Case, seed: int, num_chains: int = 500) -> Columns:
+    """Moments after 5 sweeps of exact samples, and, of the weak machines, 100 from the fields."""
     weak = case.machine.map(lambda t: t[: len(t) // 3])
     stationary = _gibbs(case.machine, case.samples(num_chains, seed), 5, seeds.make_seed(seed))
-    mixed = _gibbs(weak, gibbs.initial(weak, num_chains, seed), 200, seeds.make_seed(seed + 1))
+    mixed = _gibbs(weak, gibbs.initial(weak, num_chains, seed), 100, seeds.make_seed(seed + 1))
     z, worst = [], []
     for state, truth in ((stationary, case.truth), (mixed, case.truth)):
         rows = tf.concat(state, -1).numpy().astype(np.float64)
@@ -122,7 +122,7 @@ def measure_bracket(case: Case, seed: int) -> Columns:
 def measure_pa(case: Case, seed: int) -> Columns:
     """Student's t of 19 degrees: an sd of 1.06."""
     start = bridge.from_uniform(case.machine)
-    found = population_annealing.run(start, schedules.linear(21), 200, 20, seed)
+    found = population_annealing.run(start, schedules.linear(21), 300, 20, seed)
     warned = np.any([np.broadcast_to(d, case.log_z.shape) for d in found.doubts().values()], 0)
     return _scores(case, found, warned) | _moments(case, found)
 
@@ -131,7 +131,7 @@ def measure_pt(case: Case, seed: int) -> Columns:
     """Tempering from no fields; cut ladders are warned of."""
     betas = np.linspace(0, 1, 8) ** 1.5
     found = parallel_tempering.run(
-        bridge.from_uniform(case.machine), betas, 40, 160, seed, 80, thinning=8
+        bridge.from_uniform(case.machine), betas, 30, 96, seed, 48, thinning=8
     )
     cut = np.min(found.swap_rates, -1) < parallel_tempering.CUT
     return _scores(case, found, cut | (found.round_trips == 0).numpy())

@@ -8,6 +8,7 @@ been read, so that `--help` and mistakes answer at once.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import math
 import os
@@ -66,30 +67,10 @@ def log_z(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) 
         files.check_folder("plot", values.plot)
     parts = [_attempt(formats.read, path) for path in paths]
     done = [
-        each is not None and _attempt(_log_z_line, each, name, values, settings)
+        each is not None and _attempt(_run, "log_z", each, name, values, settings)
         for each, name in zip(parts, _names(paths), strict=True)
     ]
     return 0 if all(done) else 1
-
-
-def _log_z_line(
-    parts: formats.Parts, name: str, values: flags.FlagValues, settings: dict[str, Any]
-) -> bool:
-    with _task(parts, values) as task:
-        from sampler.command_line import log_z
-
-        started = time.perf_counter()
-        answer = log_z.METHODS[values.method](task, **settings)
-    _save_pictures(values, name, task, answer)
-    _print_line({"file": parts.path, **answer.values}, started, parts.notes + answer.warnings)
-    return True
-
-
-def _names(paths: list[str]) -> list[str]:
-    """What pictures are named after: the files' stems, or whole paths where stems are alike."""
-    stems = [Path(path).stem for path in paths]
-    whole = [str(Path(path).with_suffix("")).strip("./").replace(os.sep, "_") for path in paths]
-    return [s if stems.count(s) == 1 else w for s, w in zip(stems, whole, strict=True)]
 
 
 def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) -> int:
@@ -99,20 +80,42 @@ def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str])
     files.check_output(values.output)
     if values.plot:
         files.check_folder("plot", values.plot)
-    parts = formats.read(paths[0])
-    with _task(parts, values) as task:
-        from sampler.command_line import sample
-
-        started = time.perf_counter()
-        answer = sample.METHODS[values.method](task, num_samples=values.num_samples, **settings)
-    npz.write_npz(values.output, files.arrays_of(task.machine, answer.state))
-    _save_pictures(values, _names(paths)[0], task, answer)
-    line = {"file": paths[0], "output": values.output, "num_samples": values.num_samples}
-    _print_line({**line, **answer.values}, started, parts.notes + answer.warnings)
+    settings = {"num_samples": values.num_samples, **settings}
+    _run("sample", formats.read(paths[0]), _names(paths)[0], values, settings)
     return 0
 
 
 RUN = {"log_z": log_z, "sample": sample}
+
+
+def _run(
+    command: str,
+    parts: formats.Parts,
+    name: str,
+    values: flags.FlagValues,
+    settings: dict[str, Any],
+) -> bool:
+    """The method's answer about one file, written and printed."""
+    with _task(parts, values) as task:
+        methods = importlib.import_module(f"sampler.command_line.{command}").METHODS
+        started = time.perf_counter()
+        answer = methods[values.method](task, **settings)
+    fields: dict[str, Any] = {"file": parts.path}
+    if answer.state:
+        npz.write_npz(values.output, files.arrays_of(task.machine, answer.state))
+        fields |= {"output": values.output, "num_samples": values.num_samples}
+    _save_pictures(values, name, task, answer)
+    fields |= {**answer.values, "seconds": time.perf_counter() - started}
+    fields["warnings"] = parts.notes + answer.warnings
+    print(json.dumps({k: _plain(v) for k, v in fields.items()}, allow_nan=False), flush=True)
+    return True
+
+
+def _names(paths: list[str]) -> list[str]:
+    """What pictures are named after: the files' stems, or whole paths where stems are alike."""
+    stems = [Path(path).stem for path in paths]
+    whole = [str(Path(path).with_suffix("")).strip("./").replace(os.sep, "_") for path in paths]
+    return [s if stems.count(s) == 1 else w for s, w in zip(stems, whole, strict=True)]
 
 
 @contextlib.contextmanager
@@ -161,11 +164,6 @@ def _save_pictures(values: flags.FlagValues, name: str, task: Task, answer: Answ
         except OSError as error:
             found = f"--plot={values.plot}: cannot be written to: {reason(error)}"
             raise FileError(found) from error
-
-
-def _print_line(fields: dict[str, Any], started: float, warnings: list[str]) -> None:
-    fields = {**fields, "seconds": time.perf_counter() - started, "warnings": warnings}
-    print(json.dumps({k: _plain(v) for k, v in fields.items()}, allow_nan=False), flush=True)
 
 
 def _plain(value: Any) -> Any:

@@ -1,13 +1,5 @@
 """Exact answers, in float64: log Z, moments, samples."""
 
-from sampler.exact.enumeration import (
-    MAX_UNITS,
-    Moments,
-    log_prob,
-    log_z,
-    moments,
-    num_states,
-    sample,
-)
+from sampler.exact.enumeration import MAX_UNITS, Moments, log_prob, log_z, moments, sample
 
-__all__ = ["MAX_UNITS", "Moments", "log_prob", "log_z", "moments", "num_states", "sample"]
+__all__ = ["MAX_UNITS", "Moments", "log_prob", "log_z", "moments", "sample"]

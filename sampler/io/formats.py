@@ -193,14 +193,16 @@ def _checked(parts: Parts) -> Parts:
                 f"{parts.path}: {name} {value.shape} has {bad} values that are {found}; "
                 f"accepted: {accepted} numbers"
             )
-    if isinstance(arrays.get("labels"), str):
+    if "labels" in arrays:
         arrays["labels"] = _labels(parts.path, arrays["labels"])
     return parts._replace(arrays=arrays)
 
 
-def _labels(path: str, text: str) -> Any:
-    """A graph's labels from their JSON."""
+def _labels(path: str, found: Any) -> tuple:
+    """A graph's labels from their JSON, or a list of them."""
     try:
-        return tuple(map(bqm.label, json.loads(text)))
+        return tuple(map(bqm.label, json.loads(found) if isinstance(found, str) else found))
     except (ValueError, TypeError, RecursionError) as error:
-        raise FileError(f"{path}: labels are not JSON; accepted: a list of labels") from error
+        raise FileError(
+            f"{path}: labels are no JSON; accepted: a list of labels, or JSON of one"
+        ) from error

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -145,13 +144,12 @@ def _machine(found: dict[str, Any], beta: float) -> Machine:
         for name, w in found.items()
         if (pair := _PAIR.fullmatch(name))
     }
-    _check_batches(fields, couplings.values())
     return Machine(blocks, fields, couplings)
 
 
 def _family(name: str, k: int, found: dict[str, Any]) -> families.Family:
     if name == "Gaussian":
-        precision = found.get(f"precision_{k}", np.float32(1)).tolist()
+        precision = found.get(f"precision_{k}", np.float64(1)).tolist()
         return families.Gaussian(tuple(precision) if isinstance(precision, list) else precision)
     if name == "Categorical" and f"num_states_{k}" in found:
         return families.Categorical(found[f"num_states_{k}"].item())
@@ -168,14 +166,6 @@ def _factors(name: str, found: dict[str, Any]) -> LowRank:
     if missing:
         raise ValueError(f"array {missing[0]!r} is missing; accepted: both factors {name}_u, _v")
     return LowRank(found[f"{name}_u"], found[f"{name}_v"])
-
-
-def _check_batches(fields: list[np.ndarray], couplings: Iterable) -> None:
-    """Raises ValueError unless all have the batch dimensions of the first field."""
-    matrices = [x for w in couplings for x in (w if isinstance(w, LowRank) else (w,))]
-    shapes = [x.shape[:-1] for x in fields] + [x.shape[:-2] for x in matrices]
-    if any(shape != shapes[0] for shape in shapes):
-        raise ValueError(f"found batch shapes {sorted(set(shapes))}; accepted: one for all arrays")
 
 
 def arrays_of(machine: AnyMachine) -> dict[str, Any]:

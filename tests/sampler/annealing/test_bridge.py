@@ -49,7 +49,7 @@ def test_from_fields_starts_at_the_fields_and_from_uniform_at_zero():
 
 @pytest.mark.parametrize("batch", BATCHES, ids=str)
 def test_from_means_starts_at_the_means(batch):
-    rbm = path_of(bridges.from_uniform, batch).rbm
+    rbm = path_of(bridges.from_uniform, batch).machine
     generator = np.random.default_rng(3)
     means = [generator.uniform(0.02, 0.98, (*batch, n)).astype(np.float32) for n in (N1, N2)]
     path = bridges.from_means(rbm, means)
@@ -60,7 +60,7 @@ def test_from_means_starts_at_the_means(batch):
 
 
 def test_means_are_clipped():
-    rbm = path_of(bridges.from_uniform).rbm
+    rbm = path_of(bridges.from_uniform).machine
     path = bridges.from_means(rbm, ([0, 1, 0.5, 1e-9], np.ones([N2])), clip=0.1)
     np.testing.assert_allclose(path.base[0], np.log(9) * np.array([-1, 1, 0, -1]), atol=1e-6)
     np.testing.assert_allclose(path.base[1], np.log(9), atol=1e-5)
@@ -79,7 +79,7 @@ def test_means_are_clipped():
 )
 def test_means_that_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        bridges.from_means(path_of(bridges.from_uniform).rbm, *arguments)
+        bridges.from_means(path_of(bridges.from_uniform).machine, *arguments)
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=str)

@@ -25,7 +25,7 @@ def rbm_of(params):
 
 def run(path, betas, num_chains, seed):
     start = annealing.initial(path, num_chains, seeds.fold_in(seed, 0))
-    return annealing.anneal(path, start, tf.constant(betas), seeds.fold_in(seed, 1))
+    return annealing.anneal(path, start, tf.convert_to_tensor(betas), seeds.fold_in(seed, 1))
 
 
 # `ais.run` compiles with XLA; here a plain graph is quicker than a compilation for each shape

@@ -63,9 +63,7 @@ def test_the_mean_estimate_is_z(resampling):
     """2000 small runs along three temperatures: E[Z^] = Z, for any scheme."""
     params = oracles.parameters(np.random.default_rng(1), 4, 3, 1.0)
     betas = [0, 0.5, 1]
-    result = pa.run(
-        bridges.from_uniform(rbm_of(params)), betas, 20, 2000, SEED, 1, resampling=resampling
-    )
+    result = pa.run(bridges.from_uniform(rbm_of(params)), betas, 20, 2000, SEED, 1, 0.9, resampling)
     mean, stderr = oracles.mean_and_stderr(np.exp(result.run_log_z - oracles.log_z(*params)))
     assert stderr < 0.02 and np.mean(result.trace.resampled[1:]) > 0.5
     oracles.assert_within(mean, 1, stderr)
@@ -132,7 +130,9 @@ def test_a_batch_is_resampled_each_on_its_own_decision():
     """A target without couplings beside one with strong ones: one never, one often resampled."""
     b1, b2, w = oracles.parameters(np.random.default_rng(5), 4, 3, 2.0, (2,))
     w[0] = 0
-    result = pa.run(bridges.from_fields(rbm_of((b1, b2, w))), schedules.linear(6), 300, 20, SEED)
+    result = pa.run(
+        bridges.from_fields(rbm_of((b1, b2, w))), schedules.linear(6), 300, 20, SEED, threshold=0.9
+    )
     resampled = result.trace.resampled.mean((0, 2))
     assert resampled[0] == 0 and resampled[1] > 0.1
     np.testing.assert_array_equal(result.trace.num_families[:, 0], 300)
@@ -151,7 +151,7 @@ def test_seeds():
 
 def test_the_default_schedule_is_adaptive():
     params = oracles.parameters(np.random.default_rng(7), 4, 3, 2.0)
-    result = pa.run(bridges.from_uniform(rbm_of(params)), num_chains=300, seed=SEED)
+    result = pa.run(bridges.from_uniform(rbm_of(params)), num_chains=300, seed=SEED, threshold=0.9)
     assert 4 < len(result.trace.betas) < 100 and result.ess > 0.8 * 300
     oracles.assert_within(result.log_z, oracles.log_z(*params), result.stderr)
 

@@ -387,7 +387,7 @@ BAD = {
     ),
     "labels_text.npz": (
         savez(h=H, vartype="SPIN", edges=[[0, 1]], values=[1.0], labels="a, b"),
-        "labels are not JSON; accepted: a list",
+        "labels are no JSON; accepted: a list",
     ),
     "family.npz": (
         savez(**BLOCKS | {"families": "Foo"}),
@@ -397,10 +397,21 @@ BAD = {
     "pair.npz": (savez(**BLOCKS, coupling_1_0=UPPER), "couplings: found the pair (1, 0)"),
     "inside.npz": (savez(**BLOCKS, coupling_0_0=UPPER), "couples units inside a block"),
     "factor.npz": (savez(**BLOCKS, coupling_0_1_u=UPPER), "array 'coupling_0_1_v' is missing"),
-    "batch.npz": (savez(**BLOCKS, coupling_0_1=normal(2, 5, 5)), "found batch shapes [(), (2,)]"),
+    "batch.npz": (
+        savez(**BLOCKS, coupling_0_1=normal(2, 5, 5)),
+        "couplings[(0, 1)]: found batch shape (2,)",
+    ),
     "precision.npz": (
         savez(**BLOCKS | {"families": ["Spin", "Gaussian"]}, precision_1=-1),
         "precision: found -1.0; accepted: a positive",
+    ),
+    "precisions.npz": (
+        savez(**BLOCKS | {"families": ["Spin", "Gaussian"]}, precision_1=[1, 2]),
+        "fields[1]: found 5 units; accepted: 2, as many as precision",
+    ),
+    "rows.npz": (
+        savez(h=H, vartype="SPIN", edges=[[0, 1]], values=[1.0], labels=[["a"], ["b"]]),
+        "labels: found 2 different ones; accepted: 5",
     ),
     "bare.h5": (hdf5(lambda file: None), "HDF5 without update_1 or another; accepted: HDF5 as"),
     "keras.h5": (hdf5(lambda file: file.create_group("update_3")), "array 'vbias' is missing"),
