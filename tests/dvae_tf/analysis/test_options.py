@@ -13,7 +13,7 @@ from dvae_tf.evaluation import evaluate
 
 
 class FakeModel:
-    """Stands in for an export: its "posteriors" are the images that it was given."""
+    """Stands in for an export: its posteriors' biases are the images that it was given."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -22,9 +22,9 @@ class FakeModel:
         assert (num_pixels, dataset) == (64, "digits")
 
     def encode(self, x):
-        return x
+        return {"b1": x, "b2": x, "w": x}
 
-    def prior_rbm(self):
+    def prior_machine(self):
         return "prior"
 
 
@@ -38,9 +38,9 @@ def test_posteriors_are_of_the_subset_of_the_split(monkeypatch):
     monkeypatch.setattr(export, "ExportedModel", FakeModel)
     valid = data.load("digits", "").valid
     found, prior = options.load(values(7))
-    np.testing.assert_array_equal(found, evaluate.subset(valid, 7))
-    assert prior == "prior" and found.dtype == "float32"
-    assert len(options.load(values(0))[0]) == len(valid)
+    np.testing.assert_array_equal(found.b1, evaluate.subset(valid, 7))
+    assert prior == "prior" and found.b1.dtype == "float32"
+    assert len(options.load(values(0))[0].b1) == len(valid)
 
 
 @pytest.fixture(scope="module")

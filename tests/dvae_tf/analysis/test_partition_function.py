@@ -106,8 +106,8 @@ def test_base_of_gibbs_means_is_near_the_means():
     for i in range(2):
         params = [p[i] for p in PARAMETERS]
         for logits, truth in (
-            (base.base1[i], oracles.mean1(*params)),
-            (base.base2[i], oracles.mean2(*params)),
+            (base.base[0][i], oracles.mean1(*params)),
+            (base.base[1][i], oracles.mean2(*params)),
         ):
             stderr = np.sqrt(truth * (1 - truth) / 200)
             oracles.assert_within(tf.sigmoid(logits), truth, stderr)
