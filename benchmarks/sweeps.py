@@ -44,9 +44,10 @@ def main(argv: list[str]) -> None:
 
     @tf.function(jit_compile=True, autograph=False)
     def call(z2: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        return gibbs.run(rbm, z2, FLAGS.prior_sweeps, seeds.fold_in(root, number))[1]
+        state = gibbs.run(rbm, (None, z2), FLAGS.prior_sweeps, seeds.fold_in(root, number))
+        return state[1]
 
-    z2 = gibbs.initial(rbm, FLAGS.num_chains, root)
+    z2 = gibbs.initial(rbm, FLAGS.num_chains, root)[1]
     seconds = []
     for number in range(5 + FLAGS.num_calls):
         started = time.perf_counter()
