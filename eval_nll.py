@@ -11,18 +11,12 @@ from pathlib import Path
 from absl import flags
 
 from dvae_tf import cli
+from dvae_tf.analysis import options
 
-cli.prepare()
-
-flags.DEFINE_string("export_dir", "runs/digits/saved_model", "folder of the SavedModel")
-flags.DEFINE_string("dataset", "digits", "digits, binarized_mnist, omniglot, or a path to an .npz")
-flags.DEFINE_string("data_dir", "data", "folder of the datasets' files; missing ones go there")
-flags.DEFINE_enum("split", "test", ["train", "valid", "test"], "images to evaluate on")
+options.define(num_images=0)
 flags.DEFINE_integer("num_samples", 4000, "importance samples per image", lower_bound=1)
-flags.DEFINE_integer("num_images", 0, "a fixed random subset of so many; 0: all", lower_bound=0)
 flags.DEFINE_integer("num_temperatures", 10, "AIS temperatures of each posterior", lower_bound=2)
 flags.DEFINE_integer("prior_temperatures", 10_000, "of the prior, each way", lower_bound=2)
-flags.DEFINE_integer("seed", 0, "of all random numbers", lower_bound=0)
 flags.DEFINE_string("output", None, "file to write the results to, as JSON")
 FLAGS = flags.FLAGS
 
@@ -30,23 +24,19 @@ FLAGS = flags.FLAGS
 def main(argv: list[str]) -> None:
     """Flags to one evaluation, printed and written."""
     del argv
-    from dvae_tf import data, export
     from dvae_tf.evaluation import evaluate
     from dvae_tf.files import write_atomically
 
-    model = export.ExportedModel(Path(FLAGS.export_dir))
-    images = data.load(FLAGS.dataset, FLAGS.data_dir).split(FLAGS.split)
-    model.check_pixels(images.shape[1], FLAGS.dataset)
-    chosen = evaluate.subset(evaluate.binary(images), FLAGS.num_images)
+    model, images = options.load_images(FLAGS)
     evaluator = evaluate.Evaluator(
         model,
         FLAGS.num_samples,
         FLAGS.num_temperatures,
         FLAGS.prior_temperatures,
-        len(chosen),
+        len(images),
         FLAGS.seed,
     )
-    result = evaluator(chosen, f"{FLAGS.split} images")
+    result = evaluator(images, f"{FLAGS.split} images")
     print(result.report())
     if FLAGS.output:
         write_atomically(Path(FLAGS.output), result.to_json())

@@ -25,6 +25,7 @@ flags.DEFINE_string("data_dir", "data", "folder of the datasets' files; missing 
 flags.DEFINE_string("log_dir", None, "folder of the run (runs/<dataset>)", allow_override=True)
 flags.DEFINE_enum("task", None, config.CHOICES["task"], "of images, or of the rest given the top")
 flags.DEFINE_enum("posterior", None, config.CHOICES["posterior"], "q(z|x): an RBM, or groups")
+flags.DEFINE_enum("prior", None, config.CHOICES["prior"], "p(z)")
 flags.DEFINE_integer("num_layers", None, "L, groups of a directed posterior")
 flags.DEFINE_bool("shared_context", None, "whether its groups share the encoder's hidden layers")
 flags.DEFINE_integer("num_samples", None, "K, samples per image of the importance-weighted bound")

@@ -26,5 +26,18 @@ setup(
         "matplotlib>=3.8",
         "tqdm>=4.66",
     ],
-    extras_require={"test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.15", "mypy>=1.15"]},
+    extras_require={
+        "dimod": ["dimod>=0.12"],
+        "hdf5": ["h5py>=3.10"],
+        "test": [
+            "pytest>=8",
+            "hypothesis>=6.100",
+            "ruff>=0.15",
+            "mypy>=1.15",
+            "dimod>=0.12",
+            "dwave-samplers>=1.8",
+            "dwave-graphs>=1.2",
+            "h5py>=3.10",
+        ],
+    },
 )

@@ -61,19 +61,19 @@ def timed(params: list, base: str, num_temperatures: int, num_chains: int) -> di
 
     @tf.function(jit_compile=True, autograph=False)
     def means(rbm: RBM, seed: tf.Tensor) -> list[tf.Tensor]:
-        z2 = gibbs.initial(rbm, num_chains, seeds.fold_in(seed, 0))
-        z1, z2 = gibbs.run(rbm, z2, 20, seeds.fold_in(seed, 1))
-        return [tf.reduce_mean(tf.sigmoid(t), -2) for t in (rbm.logits1(z2), rbm.logits2(z1))]
+        state = gibbs.initial(rbm, num_chains, seeds.fold_in(seed, 0))
+        state = gibbs.run(rbm, state, 20, seeds.fold_in(seed, 1))
+        return [tf.reduce_mean(tf.sigmoid(rbm.natural(k, state)), -2) for k in range(2)]
 
     rbm, seconds = RBM(*(tf.constant(p) for p in params)), []
     for number in range(2):
         started = time.perf_counter()
         if base == "means":
-            path = bridges.from_means(rbm, *means(rbm, seeds.make_seed(2 + number)))
+            bridge = bridges.from_means(rbm, means(rbm, seeds.make_seed(2 + number)))
         else:
-            path = bridges.from_uniform(rbm)
+            bridge = bridges.from_uniform(rbm)
         betas = schedules.linear(num_temperatures)
-        estimate = ais.run(path, betas, num_chains, seeds.make_seed(number)).estimate
+        estimate = ais.run(bridge, betas, num_chains, number)
         stderr = np.ravel(estimate.stderr)
         seconds.append(round(time.perf_counter() - started, 2))
     return {

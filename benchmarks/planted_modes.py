@@ -135,39 +135,41 @@ class Found(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def by_population_annealing(path: bridges.Bridge, seed: tf.Tensor, num_temperatures: int) -> Found:
+def by_population_annealing(
+    bridge: bridges.Bridge, seed: tf.Tensor, num_temperatures: int
+) -> Found:
     """20 runs; errors from their spread."""
     betas = schedules.linear(num_temperatures)
-    result = pa.run(path, betas, FLAGS.num_chains, 20, seed)
-    mean, stderr = result.mean(is_on(result.population.z1, result.population.z2))
+    result = pa.run(bridge, betas, FLAGS.num_chains, 20, seed)
+    mean, stderr = result.mean(is_on(*result.samples.state))
     values = map(float, (mean, stderr, result.log_z, result.stderr))
     return Found(*values, tuple(result.warnings()))
 
 
-def by_parallel_tempering(path: bridges.Bridge, seed: tf.Tensor, num_sweeps: int) -> Found:
-    """100 ladders, tuned; the error from the ladders' spread. Tempering has no log Z here."""
-    betas = parallel_tempering.tune_schedule(path, seeds.fold_in(seed, 0))
-    result = parallel_tempering.run(path, betas, 100, num_sweeps, seeds.fold_in(seed, 1))
-    share = is_on(result.z1, result.z2).mean(0)
+def by_parallel_tempering(bridge: bridges.Bridge, seed: tf.Tensor, num_sweeps: int) -> Found:
+    """100 ladders, tuned; errors from the ladders' spread."""
+    betas = parallel_tempering.tune_schedule(bridge, seeds.fold_in(seed, 0))
+    result = parallel_tempering.run(bridge, betas, 100, num_sweeps, seeds.fold_in(seed, 1))
+    share = is_on(*result.draws).mean(0)
     stderr = share.std(ddof=1) / np.sqrt(len(share))
-    return Found(float(share.mean()), float(stderr), warnings=tuple(result.info.warnings()))
+    values = map(float, (share.mean(), stderr, result.log_z, result.stderr))
+    return Found(*values, tuple(result.warnings()))
 
 
-def by_gibbs(path: bridges.Bridge, seed: tf.Tensor, num_sweeps: int) -> Found:
+def by_gibbs(bridge: bridges.Bridge, seed: tf.Tensor, num_sweeps: int) -> Found:
     """Plain sweeps of the target's chains, from uniform random states."""
-    rbm = path.rbm
-    start = gibbs.bernoulli(tf.zeros([FLAGS.num_chains, rbm.b2.shape[-1]]), seeds.fold_in(seed, 0))
+    rbm, fields = bridge.machine, [tf.zeros_like(field) for field in bridge.machine.fields]
+    start = gibbs.initial(rbm.with_fields(fields), FLAGS.num_chains, seeds.fold_in(seed, 0))
     sweep = tf.function(gibbs.run, jit_compile=True, autograph=False)
     share = is_on(*sweep(rbm, start, num_sweeps, seeds.fold_in(seed, 1)))
     return Found(float(share.mean()), float(share.std(ddof=1) / np.sqrt(len(share))))
 
 
-def by_ais(path: bridges.Bridge, seed: tf.Tensor, num_temperatures: int) -> Found:
+def by_ais(bridge: bridges.Bridge, seed: tf.Tensor, num_temperatures: int) -> Found:
     """Weighted end states; errors by the delta method."""
     betas = schedules.linear(num_temperatures)
-    state, estimate, _ = ais.run(path, betas, FLAGS.num_chains, seed)
-    z2 = gibbs.bernoulli(path.rbm.logits2(state.z1), seeds.fold_in(seed, -1))
-    on, weights = is_on(state.z1, z2), tf.nn.softmax(state.log_weights).numpy()
+    estimate = ais.run(bridge, betas, FLAGS.num_chains, seed)
+    on, weights = is_on(*estimate.samples.state), estimate.samples.weights().numpy()
     mean = np.sum(weights * on)
     stderr = np.sqrt(np.sum((weights * (on - mean)) ** 2))
     values = map(float, (mean, stderr, estimate.log_z, estimate.stderr))
@@ -185,11 +187,11 @@ METHODS: list[tuple[str, Callable[..., Found], tuple[int, ...], str]] = [
 def two_modes(base: str, start: Callable[[RBM], bridges.Bridge], magnet: Ferromagnet) -> list[dict]:
     """A row for each method and length."""
     log_z, weight, _ = magnet.exact()
-    path, seed, rows = start(rbm_of(magnet.rbm())), seeds.make_seed(FLAGS.seed), []
+    bridge, seed, rows = start(rbm_of(magnet.rbm())), seeds.make_seed(FLAGS.seed), []
     for name, method, lengths, unit in METHODS:
         for length in lengths:
             started = time.perf_counter()
-            found = method(path, seed, length)
+            found = method(bridge, seed, length)
             row: dict[str, Any] = {"base": base, "method": name, "length": f"{length} {unit}"}
             row |= found._asdict() | {"seconds": time.perf_counter() - started}
             row["weight_error"] = found.weight - weight
@@ -227,7 +229,7 @@ def part_1() -> dict:
     print("| base | method | length | weight | log Z - exact | warnings | seconds |")
     print("|---|---|---|---|---|---|---|")
     rows = two_modes("uniform", bridges.from_uniform, magnet)
-    rows += two_modes("biases", bridges.from_biases, magnet)
+    rows += two_modes("fields", bridges.from_fields, magnet)
     return {"log_z": log_z, "weight": weight, "barrier": barrier, "rows": rows}
 
 
@@ -258,8 +260,8 @@ def _first_block(n: int, strength: float) -> Ferromagnet:
 
 def mode_weights(population: pa.Population) -> np.ndarray:
     """Each mode's weight in R populations, [R, 2^blocks]; R populations of one prior."""
-    shape = (*population.z1.shape[:-1], FLAGS.blocks, -1)
-    on = sum(tf.reduce_sum(tf.reshape(z, shape), -1) for z in (population.z1, population.z2))
+    shape = (*population.log_weights.shape, FLAGS.blocks, -1)
+    on = sum(tf.reduce_sum(tf.reshape(z, shape), -1) for z in population.state)
     bits = (on > FLAGS.num_units // FLAGS.blocks).numpy()
     mode = np.sum(bits << np.arange(FLAGS.blocks), -1)
     weights = tf.nn.softmax(population.log_weights).numpy()
@@ -271,13 +273,10 @@ def first_population(rbm: RBM, seed: tf.Tensor) -> pa.Population:
     """R annealed populations of the prior as it begins, which have the right weights."""
     runs = FLAGS.num_runs
     result = pa.run(bridges.from_uniform(rbm), schedules.linear(301), FLAGS.num_chains, runs, seed)
-    z1, z2, log_weights, _ = result.population
     shape = (runs, FLAGS.num_chains)
-    log_weights = tf.reshape(log_weights, shape)
-    log_z = tf.zeros([runs], tf.float64)
-    return pa.Population(
-        tf.reshape(z1, (*shape, -1)), tf.reshape(z2, (*shape, -1)), log_weights, log_z
-    )
+    state = tuple(tf.reshape(z, (*shape, -1)) for z in result.samples.state)
+    log_weights = tf.reshape(result.samples.log_weights, shape)
+    return pa.Population(state, log_weights, tf.zeros([runs], tf.float64))
 
 
 def follow(update: Callable, name: str, seed: tf.Tensor) -> list[dict]:

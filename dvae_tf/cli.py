@@ -6,10 +6,18 @@ Imports TensorFlow only after the environment that it reads at its start is set.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import importlib
 import os
 import sys
 from collections.abc import Callable
+from typing import Any, TypeVar
+
+from absl import app, flags
+
+Settings = TypeVar("Settings")
+
+flags.disclaim_key_flags()  # --help lists the flags defined here with those of the main module
 
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_ARENA_MAX = -4, -1, -8
 _ERRORS = (
@@ -45,15 +53,13 @@ def keep_freed_memory() -> None:
 
 
 def run(main: Callable[[list[str]], None], *modules: str, tensorflow: bool = True) -> None:
-    """`absl.app.run` of `main`; a known error is one line on standard error and exit status 1.
+    """`absl.app.run` of `main`, prepared; a known error is one line on standard error and status 1.
 
     Args:
       main: what takes the arguments that are no flags.
       modules: imported before it, so that a signal during imports ends the program cleanly.
       tensorflow: whether `main` uses TensorFlow, which is then loaded quietly.
     """
-    from absl import app
-
     from dvae_tf import interrupts
     from dvae_tf.config import ConfigError
     from sampler.io import quiet
@@ -73,8 +79,34 @@ def run(main: Callable[[list[str]], None], *modules: str, tensorflow: bool = Tru
         except _known_errors() as error:  # evaluated only when there is one
             sys.exit(f"{_program()}: {error}")
 
+    prepare()
     interrupts.treat_sigterm_as_ctrl_c()
     app.run(guarded)
+
+
+def option(default: Any, text: str, **bounds: Any) -> Any:
+    """A field of a dataclass that is a flag too: its default, help text, and what absl accepts."""
+    return dataclasses.field(default=default, metadata={"help": text, **bounds})
+
+
+def define(kind: type) -> None:
+    """Defines the flags that are `option`s of a dataclass."""
+    definers: dict[type, Any] = {
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_enum,
+    }
+    for field in _options(kind):
+        definers[type(field.default)](field.name, field.default, **field.metadata)
+
+
+def settings(kind: type[Settings]) -> Settings:
+    """A dataclass with the flags' values in the fields that are `option`s."""
+    return kind(**{field.name: flags.FLAGS[field.name].value for field in _options(kind)})
+
+
+def _options(kind: Any) -> list[dataclasses.Field]:
+    return [field for field in dataclasses.fields(kind) if field.metadata]
 
 
 def _known_errors() -> tuple[type[Exception], ...]:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dvae_tf import registry
 from sampler.io.errors import printable, reason
 
 OVERLAPPING_SHARPNESS = {
@@ -40,7 +41,6 @@ DATASET_DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 TASK_DEFAULTS: dict[str, dict[str, Any]] = {
-    "vae": {},
     "structured_prediction": {"learning_rate": 3e-4, "hidden_units": (200,)},
 }
 
@@ -66,6 +66,7 @@ class Config:
     dataset: str = "digits"
     task: str = "vae"
     posterior: str = "undirected"
+    prior: str = "rbm"
     num_layers: int = 1
     shared_context: bool = True
     relaxation: str = "pwl"
@@ -125,9 +126,9 @@ class Config:
             accepted = f"only with --posterior={owner}"
             _require(not idle, name, getattr(self, name), accepted)
         if self.posterior == "undirected":
-            accepted = ", ".join(PLUGGED_IN)
+            accepted = ", ".join(registry.PLUGGED_IN)
             _require(
-                self.relaxation in PLUGGED_IN,
+                self.relaxation in registry.PLUGGED_IN,
                 "relaxation",
                 self.relaxation,
                 f"{accepted} with --posterior=undirected, others with --posterior=directed",
@@ -172,18 +173,16 @@ class Config:
         return [f"{k}: {mine[k]}, not {theirs[k]}" for k in mine if mine[k] != theirs[k]]
 
 
-PLUGGED_IN = ("pwl", "concrete", "pwl_stop_slope")
-"""Relaxations that an RBM's sweeps can take: the discrete formulas are evaluated at zeta."""
-
 CHOICES = {
-    "task": ("vae", "structured_prediction"),
-    "posterior": ("undirected", "directed"),
-    "relaxation": (*PLUGGED_IN, *OVERLAPPING_SHARPNESS),
+    "task": registry.TASKS,
+    "posterior": registry.POSTERIORS,
+    "prior": registry.PRIORS,
+    "relaxation": registry.RELAXATIONS,
     "iw_gradient": ("dreg", "iwae"),
-    "prior_sampler": ("pa", "pcd"),
+    "prior_sampler": registry.PRIOR_SAMPLERS,
     "strategy": ("none", "mirrored", "multi_worker"),
 }
-"""Accepted names, those of the registries."""
+"""Accepted names."""
 
 FIELDS = tuple(f.name for f in dataclasses.fields(Config) if f.name != "hidden_units")
 """The fields that the command line sets."""
@@ -264,9 +263,9 @@ def resolve(dataset: str, **given: Any) -> Config:
     fields = {k: v for k, v in given.items() if v is not None}
     task = fields.get("task", Config.task)
     _check_choice("task", task)
-    defaults = {**PAPER, **TASK_DEFAULTS[task], **DATASET_DEFAULTS.get(dataset, {})}
+    defaults = {**PAPER, **TASK_DEFAULTS.get(task, {}), **DATASET_DEFAULTS.get(dataset, {})}
     relaxation = fields.get("relaxation", Config.relaxation)
     _check_choice("relaxation", relaxation)
     relaxation = relaxation.removesuffix("_stop_slope")
-    defaults["sharpness"] = defaults["sharpness"][relaxation]
+    defaults["sharpness"] = defaults["sharpness"].get(relaxation, Config.sharpness)
     return Config(dataset=dataset, **{**defaults, **fields})

@@ -25,7 +25,7 @@ PANELS = {
 
 
 def read(log_dir: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """Steps and values of each scalar, by name; a resumed run's files are read as one."""
+    """Steps and values of each scalar, by name; a resumed run's files form one curve."""
     events = EventAccumulator(str(log_dir), size_guidance={"tensors": 0})
     events.Reload()
     found = {}
@@ -59,7 +59,7 @@ def save(log_dir: Path) -> Path:
 
 
 def main(argv: list[str]) -> None:
-    """Flags to one picture."""
+    """Draws the curves of the run that the flag names."""
     del argv
     print(save(Path(flags.FLAGS.log_dir)))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from dvae_tf.progress import say
 from dvae_tf.training import memory
 from dvae_tf.training.loop import Trainer
 from sampler import seeds
-from sampler.io.errors import reason
+from sampler.command_line.files import check_folder
 
 _GRID = 10
 _COMPLETIONS = 3
@@ -30,7 +29,7 @@ _COMPLETIONS = 3
 def run(
     config: Config, data_dir: Path, log_dir: Path, max_seconds: float = math.inf
 ) -> dict[str, float] | None:
-    """Trains, evaluates and exports; what is in `log_dir` already is gone on from.
+    """Trains, evaluates and exports; resumes a run found in `log_dir`.
 
     Args:
       max_seconds: of training in this call.
@@ -40,9 +39,8 @@ def run(
       all workers but the first.
 
     Raises:
-      ConfigError: `log_dir` holds a run with another configuration or can't be written to, or
-        memory won't suffice.
-      DataError: the dataset cannot be had.
+      ConfigError: `log_dir` holds a run with another configuration, or memory won't suffice.
+      DataError: `log_dir` can't be written to, or the dataset cannot be had.
       TrainingError: the objective is not a number.
       CheckpointError: checkpoints can't be read or written.
       WorkerLostError: another worker is gone.
@@ -52,7 +50,7 @@ def run(
     if metrics_path.exists():
         say(f"{log_dir} holds this run, finished")
         return json.loads(metrics_path.read_text())
-    _check_writable(log_dir)
+    check_folder("log_dir", log_dir)  # hours later would be too late
     dataset = data.load(config.dataset, data_dir)
     num_images, num_pixels = dataset.train.shape
     memory.check(config, num_images, num_pixels, memory.available())
@@ -120,7 +118,7 @@ def save_pictures(model: DVAE, dataset: data.Dataset, log_dir: Path, seed: int) 
     root = seeds.fold_in(seeds.make_seed(seed), 3)
     images = subset(dataset.test, _GRID * _GRID).astype(np.float32)
     images = np.resize(images, [_GRID * _GRID, images.shape[1]])  # Repeats them if there are fewer.
-    if model.task == "structured_prediction":
+    if not model.task.has_prior:
         _save_completions(model, images[: 3 * _GRID], dataset.image_shape, log_dir, root)
         return
     samples = _compiled(lambda: generation.sample_images(model, _GRID * _GRID, root))
@@ -157,19 +155,6 @@ def _check_unclaimed(log_dir: Path, config: Config) -> None:
                 f"--log_dir={log_dir}: holds a run with another configuration "
                 f"({'; '.join(different)}); accepted is the same one, or another folder"
             )
-
-
-def _check_writable(log_dir: Path) -> None:
-    """Creates the folder; ConfigError unless there can be files in it: hours later is too late."""
-    try:
-        log_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=log_dir):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"--log_dir={log_dir}: can't be written to ({reason(error)}); accepted is a folder, "
-            "or the name of a new one, with the right to write"
-        ) from None
 
 
 def _evaluator(config: Config, model: DVAE, num_images: int) -> Evaluator:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -11,13 +10,15 @@ from dvae_tf import generation
 from dvae_tf.evaluation.likelihood import likelihood
 from dvae_tf.model import DVAE
 from dvae_tf.posteriors.posterior import Draws
+from dvae_tf.priors.prior import Prior
+from dvae_tf.registry import PRIORS, TASKS
+from dvae_tf.tasks import Task
 from sampler import seeds
 from sampler.annealing import schedules
 from sampler.io.errors import printable, reason
-from sampler.machines.low_rank import LowRankRBM
-from sampler.machines.rbm import RBM, AnyRBM
+from sampler.machines.machine import AnyMachine
 
-FORMAT = 2
+FORMAT = 3
 """Version of the export's layout; `ExportedModel` reads this one."""
 
 
@@ -27,8 +28,6 @@ _SIGNATURES: dict[str, tuple[set[str], set[str]]] = {
     "log_likelihood": ({"x", "num_samples", "seed"}, {"log_likelihood"}),
 }
 """Names of the inputs and outputs that an evaluation relies on."""
-
-_SIGNATURES_WITH_PRIOR: dict[str, tuple[set[str], set[str]]] = {"prior": (set(), set(RBM._fields))}
 
 
 class ExportError(ValueError):
@@ -42,12 +41,13 @@ class _Export(tf.Module):
         super().__init__()
         self.model = model
         self.format = tf.Variable(FORMAT, trainable=False)
-        self.task = tf.Variable(model.task, trainable=False)
+        self.task = tf.Variable(model.config.task, trainable=False)
+        self.prior_kind = tf.Variable(model.config.prior, trainable=False)
         self.log_z_prior = tf.constant(log_z_prior or 0.0, tf.float64)
         self.betas = tf.constant(schedules.linear(num_temperatures))
 
-    def encode(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.model.phi(x).binary()._asdict()
+    def encode(self, x: tf.Tensor) -> dict[str, tf.Tensor] | None:
+        return self.model.posterior.encode(self.model.phi(x))
 
     def draw(
         self, x: tf.Tensor, num_samples: tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
@@ -55,11 +55,10 @@ class _Export(tf.Module):
         return self.model.draw(x, num_samples, betas, seed)._asdict()
 
     def decode(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
-        z1, z2 = tf.split(z, self.model.sides, axis=-1)
-        return {"logits": self.model.decode(z1, z2)}
+        return {"logits": self.model.decode(z)}
 
     def prior(self) -> dict[str, tf.Tensor]:
-        return self.model.prior_rbm()._asdict()
+        return self.model.prior.encode(self.model.prior.machine())
 
     def reconstruct(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"images": generation.reconstruct(self.model, x, seeds.make_seed(0))}
@@ -87,22 +86,22 @@ def export(
 ) -> None:
     """Writes a SavedModel with these signatures (all tensors by name, pixels flat, D of them):
 
-      draw: x [B, D], num_samples (int32 scalar), betas [T], seed (int32 [2]) -> z1 [B, K, n1],
-        z2 [B, K, n2], log_weights [B, K], log_prob [B, K]: weighted samples of the posterior (see
+      draw: x [B, D], num_samples (int32 scalar), betas [T], seed (int32 [2]) -> z [B, K, n],
+        log_weights [B, K], log_prob [B, K]: weighted samples of the posterior (see
         `posteriors.posterior.Draws`; `betas` = [0, ..., 1] anneals where the posterior is an RBM)
-      decode: z [B, n1 + n2] -> logits [B, D]
+      decode: z [B, n] -> logits [B, D]
       reconstruct: x [B, D] -> images [B, D], pixels' probabilities from one posterior sample
       log_likelihood: x [B, D], num_samples, seed (int32 scalars) -> log_likelihood [B], float64
 
-    for an undirected posterior
+    where the posterior shows its parameters
 
-      encode: x [B, D] -> the parameters of the posterior's RBM: b1 [B, n1], b2 [B, n2], w [B, n1,
-        n2], or, for low-rank couplings, u [B, n1, r] and v [B, n2, r] in place of w
+      encode: x [B, D] -> of an undirected one, its RBM's: b1 [B, n1], b2 [B, n2], w [B, n1, n2],
+        or, for low-rank couplings, u [B, n1, r] and v [B, n2, r] in place of w
 
     and where there is a prior
 
       sample: num_samples, seed (int32 scalars) -> images [num_samples, D], pixels' probabilities
-      prior: -> b1 [n1], b2 [n2], w [n1, n2]
+      prior: -> its parameters; of an RBM b1 [n1], b2 [n2], w [n1, n2]
 
     In structured prediction `draw` and `encode` take the given half of the pixels, `decode` and
     `reconstruct` return the predicted one, and the log-likelihood is log p(x2 | x1).
@@ -117,7 +116,7 @@ def export(
     module = _Export(model, log_z_prior, num_temperatures)
     x = tf.TensorSpec([None, model.num_pixels], tf.float32, "x")
     given = tf.TensorSpec([None, model.pixel_mean.shape[0]], tf.float32, "x")
-    z = tf.TensorSpec([None, sum(model.sides)], tf.float32, "z")
+    z = tf.TensorSpec([None, model.config.num_latents], tf.float32, "z")
     num_samples = tf.TensorSpec([], tf.int32, "num_samples")
     betas = tf.TensorSpec([None], tf.float32, "betas")
     seed = tf.TensorSpec([], tf.int32, "seed")
@@ -126,15 +125,16 @@ def export(
         "decode": [z],
         "reconstruct": [x],
         "log_likelihood": [x, num_samples, seed],
+        "encode": [given],
     }
-    if model.posterior.chain_units:
-        inputs["encode"] = [given]
-    if model.task == "vae":
+    if model.task.has_prior:
         inputs |= {"prior": [], "sample": [num_samples, seed]}
     signatures = {
         name: tf.function(getattr(module, name), autograph=False).get_concrete_function(*specs)
         for name, specs in inputs.items()
     }
+    if signatures["encode"].structured_outputs is None:
+        del signatures["encode"]
     try:
         tf.saved_model.save(module, str(directory), signatures=signatures)
     except (tf.errors.OpError, OSError) as error:
@@ -170,20 +170,20 @@ class ExportedModel:
                 f"{directory}: accepted is an export of this program in format {FORMAT}; found "
                 f"{'no format' if found is None else 'another one'}"
             )
-        self.task = self._loaded.task.numpy().decode()
+        self.task: Task = TASKS.load(self._loaded.task.numpy().decode())
+        self._prior: type[Prior] = PRIORS.load(self._loaded.prior_kind.numpy().decode())
         self._check_signatures(directory)
         self.num_pixels = self._width("log_likelihood")
-        self._given = self._width("draw")
 
     def _check_signatures(self, directory: Path) -> None:
         """Raises ExportError unless there is all that the methods below call, by name."""
-        expected = {**_SIGNATURES, **(_SIGNATURES_WITH_PRIOR if self.task == "vae" else {})}
-        for name, (inputs, outputs) in expected.items():
+        for name in [*_SIGNATURES, *["prior"] * self.task.has_prior]:
             if name not in self._signatures:
                 raise ExportError(
                     f"{directory}: found signatures {printable(str(sorted(self._signatures)))}, "
                     f"accepted is an export of this program (no {name})"
                 )
+        for name, (inputs, outputs) in _SIGNATURES.items():
             signature = self._signatures[name]
             takes, gives = signature.structured_input_signature[1], signature.structured_outputs
             if set(takes) != inputs or set(gives) != outputs:
@@ -200,21 +200,15 @@ class ExportedModel:
                 f"export are {self.num_pixels}"
             )
 
-    def split(self, x: Any) -> tuple[Any, Any]:
-        """What the encoder sees of images [..., D], and what the decoder predicts."""
-        rest = x[..., self._given :] if self._given < self.num_pixels else x
-        return x[..., : self._given], rest
-
-    def encode(self, x: tf.Tensor) -> AnyRBM:
-        """The posteriors of inputs [B, D], where they are RBMs.
+    def encode(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the posterior shows of its parameters for inputs [B, D].
 
         Raises:
-          ExportError: the posterior is a directed one.
+          ExportError: it shows nothing.
         """
         if "encode" not in self._signatures:
-            raise ExportError("this export's posterior is directed; accepted is one that is an RBM")
-        parameters = self._signatures["encode"](x=x)
-        return (RBM if "w" in parameters else LowRankRBM)(**parameters)
+            raise ExportError("this export's posterior is no RBM; accepted is one that is")
+        return self._signatures["encode"](x=x)
 
     def draw(
         self, inputs: tf.Tensor, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
@@ -224,15 +218,14 @@ class ExportedModel:
         draws = self._signatures["draw"](x=inputs, num_samples=count, betas=betas, seed=seed)
         return Draws(**draws)
 
-    def decode(self, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
-        """Pixels' logits [..., D]."""
-        z = tf.concat([z1, z2], -1)
+    def decode(self, z: tf.Tensor) -> tf.Tensor:
+        """Pixels' logits [..., D] of latents [..., n]."""
         logits = self._signatures["decode"](z=tf.reshape(z, [-1, z.shape[-1]]))["logits"]
         return tf.reshape(logits, tf.concat([tf.shape(z)[:-1], tf.shape(logits)[-1:]], 0))
 
-    def prior_rbm(self) -> RBM:
+    def prior_machine(self) -> AnyMachine:
         """The prior."""
-        return RBM(**self._signatures["prior"]())
+        return self._prior.decode(self._signatures["prior"]())
 
     def _width(self, name: str) -> int:
         """Pixels that a signature takes; ValueError if their number is open."""

@@ -10,17 +10,15 @@ import tensorflow as tf
 
 from dvae_tf import networks, relaxations
 from dvae_tf.config import Config, ConfigError
-from dvae_tf.posteriors import POSTERIORS
 from dvae_tf.posteriors.posterior import Draws
-from dvae_tf.prior import RBMPrior
-from sampler.machines.rbm import RBM
+from dvae_tf.registry import POSTERIORS, PRIORS, TASKS
+from sampler.machines.machine import AnyMachine
 
 
 class DVAE(keras.Model):
-    """p(x | z) p(z) with an RBM prior and the posterior q(z | x); or q(z | x1) and p(x2 | z).
+    """p(x | z) p(z) with the posterior q(z | x); or p(x2 | z) with q(z | x1).
 
-    In structured prediction the encoder sees the first half of an image's pixels (the top) and the
-    decoder predicts the rest; in the other tasks both have all of them. The prior is then not used.
+    The task says which of an image's pixels the encoder sees and which the decoder predicts.
 
     Args:
       config: the run's configuration.
@@ -34,11 +32,9 @@ class DVAE(keras.Model):
 
     def __init__(self, config: Config, pixel_mean: np.ndarray, seed: int = 0):
         super().__init__(name="dvae")
-        self.task = config.task
-        self.num_pixels = len(pixel_mean)
-        self.sides = list(config.sides)
-        n1, n2 = config.sides
-        input_mean, target_mean = self.split(pixel_mean)
+        self.config, self.num_pixels = config, len(pixel_mean)
+        self.task = TASKS.load(config.task)
+        input_mean, target_mean = self.task.split(pixel_mean)
         if not len(input_mean):
             raise ConfigError(
                 f"--task={config.task}: found images of {self.num_pixels} pixel, accepted is 2 or "
@@ -52,18 +48,12 @@ class DVAE(keras.Model):
         if config.shared_context:
             self.encoder, size = networks.trunk(hidden, name="encoder", seed=seed), hidden[-1]
         self.relaxation = relaxations.make(config.relaxation, config.sharpness)
-        self.posterior = POSTERIORS[config.posterior](config, size, self.relaxation, seed)
-        self.prior = RBMPrior(n1, n2)
+        posterior = POSTERIORS.load(config.posterior)
+        self.posterior = posterior(config, size, self.relaxation, seed)
+        self.prior = PRIORS.load(config.prior)(config)
         self.decoder = networks.decoder(hidden, len(target_mean), seed)
         self.phi(tf.zeros([1, len(input_mean)]))
-        self.decode(tf.zeros([1, n1]), tf.zeros([1, n2]))
-
-    def split(self, x: Any) -> tuple[Any, Any]:
-        """What the encoder sees of images [..., D], and what the decoder predicts."""
-        if self.task == "structured_prediction":
-            half = self.num_pixels // 2
-            return x[..., :half], x[..., half:]
-        return x, x
+        self.decode(tf.zeros([1, config.num_latents]))
 
     def join(self, x: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """Images [..., D] of which the decoder's part is `predicted`."""
@@ -71,7 +61,7 @@ class DVAE(keras.Model):
         return np.concatenate([x[..., :given], predicted], -1)
 
     def phi(self, inputs: tf.Tensor, training: bool = False) -> Any:
-        """The posterior's parameters for inputs [B, D]; RBMs where it is undirected."""
+        """The posterior's parameters for inputs [B, D]."""
         context = self.encoder(inputs - self.pixel_mean, training=training)
         return self.posterior(context, training=training)
 
@@ -81,16 +71,15 @@ class DVAE(keras.Model):
         """Weighted hard samples of the posteriors of inputs [B, D], for evaluation."""
         return self.posterior.draw(self.phi(inputs), num_samples, betas, seed)
 
-    def decode(self, z1: tf.Tensor, z2: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits of p(x = 1 | z), [..., D], for z1 [..., n1] and z2 [..., n2]."""
-        z = tf.concat([z1, z2], -1)
+    def decode(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Logits of p(x = 1 | z), [..., D], for z [..., n]."""
         flat = tf.reshape(z, [-1, z.shape[-1]])
         logits = self.decoder(flat, training=training) + self.logit_mean
         return tf.reshape(logits, tf.concat([tf.shape(z)[:-1], tf.shape(logits)[-1:]], 0))
 
-    def prior_rbm(self) -> RBM:
+    def prior_machine(self) -> AnyMachine:
         """The prior, without batch dimensions."""
-        return self.prior.rbm()
+        return self.prior.machine()
 
 
 def log_bernoulli(x: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""What an experiment leaves behind: its numbers, a figure of them, a paragraph that reads it."""
+"""An experiment's report: its numbers, a figure, and a paragraph that interprets them."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dvae_tf.files import replaced, write_atomically
-
-_DPI = 150
 
 
 def save(
     output_dir: Path, name: str, rows: Sequence[Mapping[str, object]], figure: Figure, reading: str
 ) -> None:
-    """Writes name.csv, name.png and name.md, each whole or not at all; prints reading and paths.
+    """Writes name.csv, name.png and name.md, each atomically; prints the reading and the paths.
 
     Args:
       output_dir: folder, created where missing.
       name: of the experiment; files of an earlier run are replaced.
       rows: the table, whose header is the first row's keys; every row has the same keys.
-      figure: made without pyplot, `matplotlib.figure.Figure()`.
+      figure: made without pyplot, as by `panels`.
       reading: one paragraph: what was run and what came out.
 
     Raises:
@@ -55,4 +56,26 @@ def to_csv(rows: Sequence[Mapping[str, object]]) -> str:
 def write_png(path: Path, figure: Figure) -> None:
     """Writes a figure, whole or not at all."""
     with replaced(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI)
+        figure.savefig(temporary, format="png", dpi=150)
+
+
+def panels(size: tuple[float, float], *settings: Mapping[str, Any]) -> tuple[Figure, list[Axes]]:
+    """A figure, its width and height in inches, of panels side by side, each with a grid.
+
+    The settings are those of each panel: keywords of `Axes.set`, such as title and xlabel.
+    """
+    figure = Figure(figsize=size, layout="constrained")
+    found = list(figure.subplots(1, len(settings), squeeze=False)[0])
+    for axes, of_axes in zip(found, settings, strict=True):
+        axes.set(**of_axes)
+        axes.set_axisbelow(True)
+        axes.grid(color="#e6e8eb")
+    return figure, found
+
+
+def band(
+    axes: Axes, x: np.ndarray, low: np.ndarray, middle: np.ndarray, high: np.ndarray, **style: Any
+) -> None:
+    """A line and the band around it, each [N]; the style is the line's: color, label."""
+    axes.plot(x, middle, **style)
+    axes.fill_between(x, low, high, color=style["color"], alpha=0.13, linewidth=0)

@@ -13,6 +13,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sampler.io.formats import load, save
+    from sampler.io.layouts import from_rbms, from_sklearn
+    from sampler.machines.dimod import from_bqm
     from sampler.machines.graph import GraphMachine, from_graph
     from sampler.machines.ising import IsingRBM
     from sampler.machines.low_rank import LowRankIsingRBM, LowRankRBM
@@ -25,6 +28,7 @@ _MODULES = {
     "ais": "annealing.ais",
     "bridge": "annealing.bridge",
     "diagnostics": "diagnostics",
+    "elimination": "exact.elimination",
     "exact": "exact",
     "families": "families",
     "gibbs": "gibbs",
@@ -53,6 +57,10 @@ _NAMES = {
     "RBM": "machines.rbm",
     "from_bqm": "machines.dimod",
     "from_graph": "machines.graph",
+    "from_rbms": "io.layouts",
+    "from_sklearn": "io.layouts",
+    "load": "io.formats",
+    "save": "io.formats",
 }
 """Classes and functions, and where they stand."""
 

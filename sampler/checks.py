@@ -27,7 +27,11 @@ def check_machine(machine: AnyMachine, name: str = "machine") -> None:
         values = dict(zip(machine.AXES, machine, strict=True))  # type: ignore[call-overload]
         _check_axes(values, machine.AXES, name)
     else:
-        values = {str(i): value for i, value in enumerate(tf.nest.flatten(machine))}
+        count = len(machine.families)
+        names = [f"fields[{k}]" for k in range(count)]
+        flat = tf.nest.flatten(machine)
+        names += [f"couplings' tensor {i}" for i in range(len(flat) - count)]
+        values = dict(zip(names, flat, strict=True))
     for field, value in values.items():
         if not tf.is_tensor(value) or hasattr(value, "numpy"):
             bad = np.size(value) - np.isfinite(np.asarray(value)).sum()
@@ -114,7 +118,9 @@ def check_means(means: Sequence[Any], machine: AnyMachine) -> tuple[tf.Tensor, .
                 f"means[{k}]: found {tuple(mean.shape)}; accepted: {tuple(field.shape)}"
             )
         if hasattr(mean, "numpy") and not family.valid(mean.numpy()):
+            low, high = np.min(mean), np.max(mean)
             raise ValueError(
-                f"means[{k}] {tuple(mean.shape)}: accepted: means of {family}, none NaN"
+                f"means[{k}] {tuple(mean.shape)}: found {low:.4g} to {high:.4g}; accepted: means "
+                f"of {family}, none NaN"
             )
     return checked

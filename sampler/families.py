@@ -60,6 +60,9 @@ class Family:
         """log base(x) of each unit, [..., units]; 0 for discrete units."""
         return tf.zeros_like(x[..., :: self.width])
 
+    def check_units(self, count: int, name: str) -> None:
+        """Raises ValueError unless the family can be that of `count` units, the argument `name`."""
+
     def valid(self, mean: np.ndarray) -> bool:
         """Whether all of the numbers are means that the family can have."""
         return bool(np.isfinite(mean).all())
@@ -170,6 +173,14 @@ class Gaussian(Family):
         found = tuple(values.tolist()) if values.ndim else float(values)
         object.__setattr__(self, "precision", found)
 
+    def check_units(self, count: int, name: str) -> None:
+        """Raises ValueError unless there is one precision, or one for each unit."""
+        if isinstance(self.precision, tuple) and len(self.precision) != count:
+            raise ValueError(
+                f"{name}: found {count} units; accepted: {len(self.precision)}, as many as "
+                "precision of their family has numbers"
+            )
+
     def _of(self, like: tf.Tensor) -> tf.Tensor:
         return tf.constant(self.precision, like.dtype)
 
@@ -219,7 +230,7 @@ class Categorical(Family):
     num_states: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.num_states, int) or self.num_states < 2:
+        if type(self.num_states) is not int or self.num_states < 2:
             raise ValueError(f"num_states: found {self.num_states!r}; accepted: 2 or more")
 
     @property

@@ -29,7 +29,9 @@ class Clamp(NamedTuple):
 
     def hold(self, k: int, x: tf.Tensor) -> tf.Tensor:
         """States of block k with the clamped units at their values."""
-        return x if self.masks[k] is None else tf.where(self.masks[k], self.values[k], x)
+        if self.masks[k] is None:
+            return x
+        return tf.where(self.masks[k], tf.cast(self.values[k], x.dtype), x)
 
 
 _GROUP = 500
@@ -83,10 +85,14 @@ def run(
 
     Many chains of one machine are swept in groups: smaller products share the cores better (1000
     chains of 100+100 units take 0.6 of the time). Chains are independent, so groups change nothing.
+    A graph's units are swept with the chains last (`AnyMachine.columns`).
     """
-    seed = seeds.as_seed(seed)
+    machine, seed = machine.cast(), seeds.as_seed(seed)
     if isinstance(num_sweeps, int) and num_sweeps < 1:
         raise ValueError(f"num_sweeps: found {num_sweeps}; accepted: 1 or more")
+    columns = machine.columns() if clamp is None else None
+    if columns is not None:
+        return turned(_run(columns, turned(state), num_sweeps, seed))
     like = next(x for x in state if x is not None)
     num_chains = like.shape[-2] or 0
     if like.shape.rank > 2 or num_chains < _MANY or num_chains % _GROUP or clamp is not None:
@@ -116,10 +122,16 @@ def _run(
     return sweep(machine, (*head, *rest), seeds.fold_in(seed, last), clamp=clamp)
 
 
+def turned(state: State) -> tuple[tf.Tensor, ...]:
+    """States with the axes of units and chains exchanged."""
+    return tuple(x if x is None else tf.linalg.matrix_transpose(x) for x in state)
+
+
 def initial(
     machine: AnyMachine, num_chains: int | tf.Tensor, seed: int | tf.Tensor
 ) -> tuple[tf.Tensor, ...]:
     """States [..., num_chains, n_k] of all blocks, drawn from the fields alone."""
+    machine = machine.cast()
     return independent(machine.families, machine.fields, num_chains, seeds.as_seed(seed))
 
 

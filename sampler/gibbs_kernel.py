@@ -44,7 +44,7 @@ class BlockGibbs(tfp.mcmc.TransitionKernel):
 
     def __init__(self, machine: AnyMachine, clamp: gibbs.Clamp | None = None):
         """Sweeps `machine`, any batch shape, with the units of `clamp` held."""
-        self._machine, self._clamp = machine, clamp
+        self._machine, self._clamp = machine.cast(), clamp
 
     @property
     def is_calibrated(self) -> bool:

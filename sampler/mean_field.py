@@ -27,7 +27,7 @@ MAX_ITERATIONS = 10_000
 
 def of_fields(machine: AnyMachine) -> tuple[tf.Tensor, ...]:
     """Each unit's mean by its field alone, [..., 1, n_k]: where mean field may start."""
-    pairs = zip(machine.families, machine.fields, strict=True)
+    pairs = zip(machine.families, machine.cast().fields, strict=True)
     return tuple(family.mean(field[..., None, :]) for family, field in pairs)
 
 
@@ -65,6 +65,8 @@ def fixed_point(
       The means of all blocks, [..., C, n_k]; the last is optimal for the others.
     """
 
+    machine = machine.cast()
+
     def body(means: State, _: tf.Tensor) -> tuple[State, tf.Tensor]:
         new = update(machine, means)[1]
         return new, tf.reduce_max([_largest(b - a) for a, b in zip(means, new, strict=True)])
@@ -77,6 +79,7 @@ def fixed_point(
 
 def residual(machine: AnyMachine, means: State) -> tf.Tensor:
     """How far the equations are from holding: the largest |m - mean(natural)|, [..., C]."""
+    machine = machine.cast()
     gaps = [
         tf.reduce_max(abs(means[k] - family.mean(machine.natural(k, means))), -1)
         for k, family in enumerate(machine.families)
@@ -95,7 +98,7 @@ def free_energy(machine: AnyMachine, means: State) -> tf.Tensor:
         tf.reduce_sum(family.entropy(tf.cast(mean, tf.float64)), -1)
         for family, mean in zip(machine.families, means, strict=True)
     ]
-    return -tf.cast(machine.interaction(means), tf.float64) - tf.add_n(entropies)
+    return -tf.cast(machine.cast().interaction(means), tf.float64) - tf.add_n(entropies)
 
 
 def kl(machine: AnyMachine, means: State, log_z: tf.Tensor) -> tf.Tensor:

@@ -1,11 +1,11 @@
-"""Pictures of a run's diagnostics: NumPy arrays in, Matplotlib figures out.
+"""Pictures of a run's diagnostics: results in, Matplotlib figures out.
 
-Figures are made without pyplot, so that nothing global changes and no display is needed.
+Of a batch, the machine with the smallest effective sample size is drawn. Figures are made without
+pyplot, so that nothing global changes and no display is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY = "#2a6f97", "#d1632a", "#8a8f98"
-TRUSTED_FAMILIES = 100.0
-"""A population of R is trusted while R is at least so many times rho_t."""
+from sampler.populations.result import CHAINS_PER_RHO
+from sampler.populations.result import Result as Annealed
+from sampler.tempering.parallel_tempering import Result as Tempered
+from sampler.weights.estimates import Estimate
 
+BLUE, ORANGE, GREY = "#2a6f97", "#d1632a", "#8a8f98"
 _STYLE: Any = {
     "font.size": 10.5,
     "axes.spines.top": False,
@@ -40,34 +42,27 @@ _BETA = r"inverse temperature $\beta$"
 
 
 @_styled
-def weights(log_weights: np.ndarray, ess: float, title: str) -> Figure:
+def weights(result: Estimate, title: str) -> Figure:
     """Histogram of AIS' log-weights about the log of their mean.
 
     Few chains far to the right of the rest carry the estimate: then the ESS is small.
 
     Args:
-      log_weights: [C], in nats.
-      ess: their effective sample size.
+      result: of `ais.run`.
       title: what was run.
     """
-    log_weights = np.asarray(log_weights, np.float64)
-    centred = log_weights - _log_mean_exp(log_weights)
+    log_weights = _one(result, result.samples.log_weights)
+    centred = log_weights - np.logaddexp.reduce(log_weights) + np.log(len(log_weights))
     share = np.exp(centred) / len(centred)
     edges = np.histogram_bin_edges(centred, bins=min(40, max(10, len(centred) // 25))).tolist()
-    figure, (axes,) = _figure(1)
+    figure, (axes,) = _figure(title)
     each = np.full(len(centred), 1 / len(centred))
     axes.hist(centred, edges, weights=each, color=GREY, alpha=0.55, label="chains")
-    axes.hist(
-        centred,
-        edges,
-        weights=share,
-        histtype="step",
-        color=ORANGE,
-        linewidth=1.8,
-        label="their weight in the estimate",
-    )
+    style: Any = {"histtype": "step", "color": ORANGE, "linewidth": 1.8}
+    axes.hist(centred, edges, weights=share, label="their weight in the estimate", **style)
     axes.axvline(0, color=BLUE, linewidth=1.2, linestyle="--", label=r"estimate of $\log Z$")
-    axes.set_title(f"{title}\nESS {_count(ess)} of {_count(len(centred))} chains")
+    ess = _count(float(_one(result, result.ess)))
+    axes.set_title(f"{title}\nESS {ess} of {_count(len(centred))} chains")
     axes.set_xlabel(r"log-weight minus estimate of $\log Z$ (nats)")
     axes.set_ylabel("fraction per bin")
     axes.set_ylim(0, 1.3 * axes.get_ylim()[1])  # room for the legend
@@ -76,48 +71,45 @@ def weights(log_weights: np.ndarray, ess: float, title: str) -> Figure:
 
 
 @_styled
-def ess(betas: np.ndarray, ess: np.ndarray, title: str) -> Figure:
+def ess(result: Estimate, title: str) -> Figure:
     """AIS along beta: the ESS of the weights so far; a sudden fall asks for temperatures there.
 
     Args:
-      betas: [T].
-      ess: effective fraction of the chains at each temperature, [T].
+      result: of `ais.run`.
       title: what was run.
     """
-    figure, (axes,) = _figure(1)
-    axes.plot(betas, ess, color=BLUE)
+    figure, (axes,) = _figure(title)
+    fractions = _one(result, result.trace.ess) / result.samples.log_weights.shape[-1]
+    axes.plot(result.trace.betas, fractions, color=BLUE)
     axes.set_ylim(0, 1.04)
-    axes.set_title(title)
     axes.set_xlabel(_BETA)
     axes.set_ylabel("ESS / chains")
     return figure
 
 
 @_styled
-def families(
-    betas: np.ndarray, ess: np.ndarray, rho_t: np.ndarray, unique: np.ndarray, size: int, title: str
-) -> Figure:
+def families(result: Annealed, title: str) -> Figure:
     """Population annealing along beta: the ESS of each step, and what is left of the families.
 
+    All are means over the runs.
+
     Args:
-      betas: [T].
-      ess: effective fraction of the population at each step, before resampling, [T].
-      rho_t: mean-square family size, [T].
-      unique: number of families that have descendants, [T].
-      size: of the population, R.
+      result: of `population_annealing.run`.
       title: what was run.
     """
-    figure, (top, bottom) = _figure(2)
-    top.plot(betas, ess, color=BLUE)
+    figure, (top, bottom) = _figure(title, 2)
+    trace = result.trace
+    size = result.samples.log_weights.shape[-1] // result.run_log_z.shape[-1]
+    top.plot(trace.betas, _mean(result, trace.ess) / size, color=BLUE)
     top.set_ylim(0, 1.04)
     top.set_ylabel("ESS / population")
-    top.set_title(title)
-    limit = size / TRUSTED_FAMILIES
-    bottom.plot(betas, unique, color=BLUE, label="unique families")
-    bottom.plot(betas, rho_t, color=ORANGE, label=r"mean-square family size $\rho_t$")
-    bottom.axhline(
-        limit, color=GREY, linewidth=1.2, linestyle="--", label=r"largest trusted $\rho_t$"
-    )
+    for values, color, label in (
+        (trace.num_families, BLUE, "unique families"),
+        (trace.rho_t, ORANGE, r"mean-square family size $\rho_t$"),
+    ):
+        bottom.plot(trace.betas, _mean(result, values), color=color, label=label)
+    limit: Any = {"color": GREY, "linewidth": 1.2, "linestyle": "--"}
+    bottom.axhline(size / CHAINS_PER_RHO, label=r"largest trusted $\rho_t$", **limit)
     bottom.set_yscale("log")
     bottom.set_ylim(0.8, 1.4 * size)
     bottom.set_ylabel("families")
@@ -127,30 +119,22 @@ def families(
 
 
 @_styled
-def energy(betas: np.ndarray, mean: np.ndarray, variance: np.ndarray, title: str) -> Figure:
+def energy(result: Annealed, title: str) -> Figure:
     """The mean of the energy that beta multiplies, and its fluctuation: peaks mark transitions.
 
     That energy is E of the target less E of the base (zero for a uniform one).
 
     Args:
-      betas: [T].
-      mean, variance: of that energy, in nats and nats squared, [T].
+      result: of `population_annealing.run`.
       title: what was run.
     """
-    figure, (top, bottom) = _figure(2)
-    spread = np.sqrt(variance)
-    top.fill_between(
-        betas,
-        mean - spread,
-        mean + spread,
-        color=BLUE,
-        alpha=0.15,
-        linewidth=0,
-        label=r"$\pm\sigma_E$",
-    )
+    figure, (top, bottom) = _figure(title, 2)
+    betas, mean = result.trace.betas, _mean(result, result.trace.mean_energy)
+    variance = _mean(result, result.trace.energy_variance)
+    band: Any = {"color": BLUE, "alpha": 0.15, "linewidth": 0, "label": r"$\pm\sigma_E$"}
+    top.fill_between(betas, mean - np.sqrt(variance), mean + np.sqrt(variance), **band)
     top.plot(betas, mean, color=BLUE, label=r"$\langle E\rangle$")
     top.set_ylabel(r"$E - E_{\mathrm{base}}$ (nats)")
-    top.set_title(title)
     top.legend()
     bottom.plot(betas, variance, color=ORANGE)
     bottom.set_ylim(0, None)
@@ -160,33 +144,35 @@ def energy(betas: np.ndarray, mean: np.ndarray, variance: np.ndarray, title: str
 
 
 @_styled
-def swaps(betas: np.ndarray, rates: np.ndarray, title: str) -> Figure:
+def swaps(result: Tempered, title: str) -> Figure:
     """Parallel tempering: how often neighbouring temperatures swap.
 
     Args:
-      betas: [T].
-      rates: accepted fraction between betas[t] and betas[t + 1], [T - 1].
+      result: of `parallel_tempering.run`.
       title: what was run.
     """
-    figure, (axes,) = _figure(1)
-    axes.stairs(rates, betas, color=BLUE, fill=True, alpha=0.25)
-    axes.stairs(rates, betas, color=BLUE, linewidth=1.8)
+    figure, (axes,) = _figure(title)
+    rates = _one(result, result.swap_rates)
+    axes.stairs(rates, result.betas, color=BLUE, fill=True, alpha=0.25)
+    axes.stairs(rates, result.betas, color=BLUE, linewidth=1.8)
     axes.set_ylim(0, 1.04)
     axes.set_xlim(0, 1)
-    axes.set_title(title)
     axes.set_xlabel(_BETA)
     axes.set_ylabel("accepted swaps (fraction)")
     return figure
 
 
-KINDS: dict[str, Callable[..., Figure]] = {
-    "weights": weights,
-    "ess": ess,
-    "families": families,
-    "energy": energy,
-    "swaps": swaps,
+KINDS: dict[str, tuple[Any, ...]] = {
+    "ais": (weights, ess),
+    "pa": (families, energy),
+    "pt": (swaps,),
 }
-"""Each kind of picture by its name, which ends the file's."""
+"""The pictures of each of the command line's methods; a file's name ends in the function's."""
+
+
+def worst(result: Any) -> int:
+    """The number, in the flattened batch, of the machine with the smallest ESS."""
+    return int(np.argmin(result.ess))
 
 
 def save(figure: Figure, folder: str, name: str, kind: str) -> Path:
@@ -196,16 +182,25 @@ def save(figure: Figure, folder: str, name: str, kind: str) -> Path:
     return path
 
 
-def _figure(rows: int) -> tuple[Figure, list[Axes]]:
+def _one(result: Any, values: Any, first: int = 0) -> np.ndarray:
+    """The worst machine's part of values, of which the batch's axes come after the first ones."""
+    values, batch = np.asarray(values), np.shape(result.ess)
+    rest = values.shape[first + len(batch) :]
+    return values.reshape(*values.shape[:first], -1, *rest).take(worst(result), first)
+
+
+def _mean(result: Any, values: np.ndarray) -> np.ndarray:
+    """Values [T, ..., R] of the worst machine, averaged over its runs, [T]."""
+    return _one(result, values, 1).mean(-1)
+
+
+def _figure(title: str, rows: int = 1) -> tuple[Figure, list[Axes]]:
     """An empty figure with `rows` panels over one axis."""
     figure = Figure(figsize=(6.4, 2.1 + 1.8 * rows), layout="constrained")
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    axes[0].set_title(title)
     return figure, list(axes)
 
 
 def _count(number: float) -> str:
     return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"
-
-
-def _log_mean_exp(x: np.ndarray) -> float:
-    return float(np.logaddexp.reduce(x) - np.log(len(x)))

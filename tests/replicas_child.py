@@ -63,7 +63,11 @@ def values(run: Trainer) -> dict[str, np.ndarray]:
 def states(run: Trainer) -> list[dict[str, np.ndarray]]:
     """Of each replica."""
     return [
-        {"chains": s.chains.numpy(), "z1": s.population.z1.numpy(), "z2": s.population.z2.numpy()}
+        {
+            "chains": s.chains.numpy(),
+            "z1": s.read()[0].state[0].numpy(),
+            "z2": s.read()[0].state[1].numpy(),
+        }
         for s in (step.state for step in run.step_fn.steps)
     ]
 

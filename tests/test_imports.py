@@ -11,8 +11,8 @@ SCRIPTS = ["run_dvae", "eval_nll"]
 LAYERS = [
     "sampler",
     "dvae_tf.config dvae_tf.data dvae_tf.interrupts dvae_tf.files dvae_tf.pictures "
-    "dvae_tf.progress dvae_tf.replicas dvae_tf.report",
-    "dvae_tf.posteriors dvae_tf.prior dvae_tf.networks dvae_tf.relaxations dvae_tf.chains",
+    "dvae_tf.progress dvae_tf.registry dvae_tf.replicas dvae_tf.report",
+    "dvae_tf.posteriors dvae_tf.priors dvae_tf.networks dvae_tf.relaxations dvae_tf.tasks",
     "dvae_tf.model",
     "dvae_tf.objectives",
     "dvae_tf.training dvae_tf.evaluation dvae_tf.generation dvae_tf.export "
@@ -144,7 +144,7 @@ def test_couplings_are_read_by_the_rbm_alone(modules):
         ("sampler.gibbs", "import dvae_tf.model", "dvae_tf.model"),
         ("sampler.gibbs", "from dvae_tf import model", "dvae_tf.model"),
         ("dvae_tf.model", "from dvae_tf.training.loop import Trainer", "dvae_tf.training.loop"),
-        ("dvae_tf.prior", "def f():\n    from dvae_tf import model\n", "dvae_tf.model"),
+        ("dvae_tf.priors.rbm", "def f():\n    from dvae_tf import model\n", "dvae_tf.model"),
         (
             "dvae_tf.relaxations.new",
             "from dvae_tf.objectives import terms",
@@ -159,7 +159,7 @@ def test_a_planted_import_is_found(modules, name, source, target):
 
 
 def test_a_planted_circle_is_found(modules):
-    planted = {"dvae_tf.networks": "from dvae_tf import posteriors"}
+    planted = {"dvae_tf.networks": "from dvae_tf.posteriors import undirected"}
     found = cycle({**modules, **planted})
     assert found[0] == found[-1] and "dvae_tf.networks" in found
 

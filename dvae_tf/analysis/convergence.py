@@ -5,32 +5,31 @@ One run of R C chains makes R independent estimates of C chains each.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from sampler import gibbs, seeds
 from sampler.annealing import ais, bridge, schedules
 from sampler.annealing.bridge import Bridge
-from sampler.machines.rbm import AnyRBM
+from sampler.machines.machine import AnyMachine
+from sampler.weights.estimates import Estimate, estimate
 
 TARGET = 1e-2
 """Standard deviation of log Z, in nats, at which the paper compares posteriors and prior."""
 
 _BASE_CHAINS, _BASE_SWEEPS = 200, 100
 
-Progress = Callable[[int], object]
-
 
 class Truth(NamedTuple):
-    """log Z by a long run from both sides; NumPy, float64, of the RBM's batch shape [...].
+    """log Z from long runs in both directions; NumPy float64, in the RBM's batch shape [...].
 
     Attributes:
       log_z: mean of the forward estimate, low on average, and the backward one, high.
       stderr: of that mean.
-      gap: backward - forward; beyond a few standard errors it would tell of too short a run.
+      gap: backward - forward; more than a few standard errors would mean too short runs.
     """
 
     log_z: np.ndarray
@@ -56,30 +55,32 @@ class Curve(NamedTuple):
 
 
 def truth(
-    route: Bridge, num_temperatures: int, num_chains: int, seed: tf.Tensor, progress_fn: Progress
+    route: Bridge, num_temperatures: int, num_chains: int, seed: tf.Tensor, title: str
 ) -> Truth:
     """log Z by AIS from the base and back, so that the two biases cancel."""
+    # from another base than the uniform one, a run of its own brings the samples to start back from
+    num_runs = 3 if any(np.any(eta) for eta in route.base) else 2
     betas = schedules.linear(num_temperatures)
-    found = ais.log_z_bracket(route, betas, num_chains, seed, progress_fn=progress_fn)
+    with tqdm(total=num_runs * (num_temperatures - 1), desc=f"true log Z, {title}") as bar:
+        found = ais.log_z_bracket(route, betas, num_chains, seed, progress_fn=bar.update)
     forward, backward = (np.asarray(side.log_z) for side in (found.forward, found.backward))
     stderr = np.hypot(found.forward.stderr, found.backward.stderr) / 2
     return Truth((forward + backward) / 2, stderr, backward - forward)
 
 
-def path_from_gibbs_means(rbm: AnyRBM, seed: tf.Tensor) -> Bridge:
-    """The path from independent units with the means of the end states of short Gibbs chains."""
-    z2 = gibbs.initial(rbm, _BASE_CHAINS, seeds.fold_in(seed, 0))
-    z1, z2 = _sweeps(rbm, z2, seeds.fold_in(seed, 1))
-    return bridge.from_means(rbm, tf.reduce_mean(z1, -2), tf.reduce_mean(z2, -2))
+def path_from_gibbs_means(rbm: AnyMachine, seed: tf.Tensor) -> Bridge:
+    """A bridge from independent units whose means are those of short Gibbs chains' end states."""
+    state = _sweeps(rbm, seed)
+    return bridge.from_means(rbm, [tf.reduce_mean(x, -2) for x in state])
 
 
 def estimates(
     route: Bridge, num_temperatures: int, num_chains: int, num_repeats: int, seed: tf.Tensor
-) -> ais.Estimate:
+) -> Estimate:
     """Independent estimates of log Z, each from `num_chains` chains, fields [..., num_repeats]."""
     betas = schedules.linear(num_temperatures)
-    weights = ais.run(route, betas, num_repeats * num_chains, seed).state.log_weights
-    return ais.estimate(tf.reshape(weights, [*weights.shape[:-1], num_repeats, num_chains]))
+    weights = ais.run(route, betas, num_repeats * num_chains, seed).samples.log_weights
+    return estimate(tf.reshape(weights, [*weights.shape[:-1], num_repeats, num_chains]))
 
 
 def curve(
@@ -89,28 +90,30 @@ def curve(
     num_chains: int,
     num_repeats: int,
     seed: tf.Tensor,
-    progress_fn: Progress = lambda num_temperatures: None,
+    title: str,
 ) -> Curve:
-    """Estimates for ever more temperatures, until the spread of every RBM is below `TARGET`.
+    """Estimates for more and more temperatures, until every RBM's spread is below `TARGET`.
 
     Args:
-      route: the path that is annealed along, batch shape [...].
+      route: the bridge to anneal along, batch shape [...].
       log_z: the truth, [...].
       num_temperatures: rising.
       num_chains, num_repeats: see `estimates`; at least 2 repeats.
       seed: int32, shape [2].
-      progress_fn: called with each number of temperatures when it is done.
+      title: of the progress bar.
     """
     points = []
-    for count in num_temperatures:
-        found = estimates(route, count, num_chains, num_repeats, seeds.fold_in(seed, count))
-        values = np.asarray(found.log_z)
-        error = abs(values - log_z[..., None]).mean(-1)
-        predicted = np.sqrt(np.square(found.stderr).mean(-1))
-        points.append((np.float64(count), error, values.std(-1, ddof=1), predicted))
-        progress_fn(count)
-        if np.all(points[-1][2] < TARGET) and np.all(predicted < TARGET):
-            break
+    with tqdm(total=sum(num_temperatures), desc=title) as bar:
+        for count in num_temperatures:
+            found = estimates(route, count, num_chains, num_repeats, seeds.fold_in(seed, count))
+            values = np.asarray(found.log_z)
+            error = abs(values - log_z[..., None]).mean(-1)
+            std = values.std(-1, ddof=1)
+            predicted = np.sqrt(np.square(found.stderr).mean(-1))
+            points.append((np.float64(count), error, std, predicted))
+            bar.update(count)
+            if np.all(std < TARGET) and np.all(predicted < TARGET):
+                break
     return Curve(*(np.stack(field) for field in zip(*points, strict=True)))
 
 
@@ -135,5 +138,6 @@ def temperatures_for(num_temperatures: np.ndarray, std: np.ndarray, target: floa
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _sweeps(rbm: AnyRBM, z2: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return gibbs.run(rbm, z2, _BASE_SWEEPS, seed)
+def _sweeps(rbm: AnyMachine, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    state = gibbs.initial(rbm, _BASE_CHAINS, seeds.fold_in(seed, 0))
+    return gibbs.run(rbm, state, _BASE_SWEEPS, seeds.fold_in(seed, 1))

@@ -1,19 +1,39 @@
-"""Table, figure and reading of the convergence of log Z with the number of temperatures."""
+"""Fig. 3: the experiment, its table, figure and reading."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dvae_tf.analysis.comparison import Case, Settings
+from dvae_tf import report
+from dvae_tf.analysis.comparison import Case, compare
 from dvae_tf.analysis.convergence import TARGET
+from dvae_tf.analysis.options import ComparisonSettings as Settings
+from sampler.machines.machine import AnyMachine
 from sampler.plots import BLUE, GREY, ORANGE
 
 GREEN = "#4f8a4b"
+_COLOURS = {"biases": BLUE, "means": GREEN, "uniform": ORANGE}
 
 _MEASURES = ("std", "predicted")
-"""Fields of a `Curve`: the spread as measured, and as the weights tell it."""
+"""Fields of a `Curve`: the spread as measured, and as estimated from the weights."""
+
+
+def write(
+    posteriors: AnyMachine,
+    prior: AnyMachine,
+    settings: Settings,
+    seed: tf.Tensor,
+    output_dir: Path,
+) -> None:
+    """Compares posteriors [B] with the prior, and writes partition_function.* into a folder."""
+    cases = compare(posteriors, prior, settings, seed)
+    drawn, text = figure(cases), reading(cases, settings)
+    report.save(output_dir, "partition_function", rows(cases), drawn, text)
 
 
 def rows(cases: list[Case]) -> list[dict[str, object]]:
@@ -39,32 +59,30 @@ def rows(cases: list[Case]) -> list[dict[str, object]]:
 def figure(cases: list[Case]) -> Figure:
     """The paper's two panels: thin lines are RBMs, thick ones their geometric means.
 
-    Dashed is the spread that the weights tell, of which the number of repeats makes no noise.
+    Dashed: the spread estimated from the weights, which few repeats do not make noisy.
     """
-    drawn = Figure(figsize=(9.5, 3.9), layout="constrained")
-    left, right = drawn.subplots(1, 2, sharex=True)
-    colours = {"biases": BLUE, "means": GREEN, "uniform": ORANGE}
+    error = {"title": "a) error (dotted: the truth's own)"}
+    error["ylabel"] = r"mean $|\log\hat Z-\log Z|$, nats"
+    spread = {"title": "b) spread (dashed: by the weights)"}
+    spread["ylabel"] = r"std of $\log\hat Z$, nats"
+    drawn, (left, right) = report.panels((9.5, 3.9), error, spread)
+    for axes in (left, right):
+        axes.set(xlabel="number of temperatures", yscale="log")
+        axes.set_xscale("log", base=2)
     for case in cases:
-        colour = colours[case.base]
-        _draw(left, case, case.curve.error, colour)
-        _draw(right, case, case.curve.std, colour)
+        colour = _COLOURS[case.base]
+        _draw(left, case, case.curve.error)
+        _draw(right, case, case.curve.std)
         by_weights = np.exp(np.log(case.curve.predicted).mean(1))
         right.plot(case.curve.num_temperatures, by_weights, color=colour, linestyle="--")
         left.axhline(case.truth.stderr.max(), color=colour, linewidth=0.9, linestyle=":")
     right.axhline(TARGET, color=GREY, linewidth=1)
-    left.set(title="a) error (dotted: the truth's own)", ylabel=r"mean $|\log\hat Z-\log Z|$, nats")
-    right.set(title="b) spread (dashed: by the weights)", ylabel=r"std of $\log\hat Z$, nats")
-    for axes in (left, right):
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
-        axes.set_xlabel("number of temperatures")
-        axes.grid(color="#e6e8eb")
     right.legend(frameon=False)
     return drawn
 
 
-def _draw(axes: Axes, case: Case, values: np.ndarray, colour: str) -> None:
-    counts = case.curve.num_temperatures
+def _draw(axes: Axes, case: Case, values: np.ndarray) -> None:
+    counts, colour = case.curve.num_temperatures, _COLOURS[case.base]
     if values.shape[1] > 1:
         axes.plot(counts, values, color=colour, linewidth=0.7, alpha=0.45)
     label = f"{case.rbm}, from {'its ' * (case.base != 'uniform')}{case.base}"
@@ -73,7 +91,7 @@ def _draw(axes: Axes, case: Case, values: np.ndarray, colour: str) -> None:
 
 
 def reading(cases: list[Case], settings: Settings) -> str:
-    """One paragraph: temperatures needed, their ratios, and how sure the truth is."""
+    """One paragraph: temperatures needed, their ratios, and the accuracy of the true log Z."""
     prior = next(case for case in cases if case.rbm == "prior")
     lines = [_needed(case, prior) for case in cases]
     return (
@@ -87,7 +105,7 @@ def reading(cases: list[Case], settings: Settings) -> str:
 
 
 def _sureness(cases: list[Case]) -> str:
-    """How far the truth that cases share is to be trusted, beside the errors measured with it."""
+    """Accuracy of the true log Z that the cases share, and the smallest error measured with it."""
     truth = cases[0].truth
     smallest = min(case.curve.error.min() for case in cases)
     return (
@@ -97,19 +115,16 @@ def _sureness(cases: list[Case]) -> str:
 
 
 def _needed(case: Case, prior: Case) -> str:
-    """Temperatures of one case, the medians over its RBMs, beside the prior's."""
-    measured, by_weights = (_count(case, field) for field in _MEASURES)
+    """Temperatures that a case needs, in the median over its RBMs, compared with the prior's."""
+    of_case, of_prior = ([np.median(c.needed(f)) for f in _MEASURES] for c in (case, prior))
+    most = case.curve.num_temperatures[-1]
+    measured, by_weights = (f"above {most:.0f}" if np.isnan(n) else f"{n:.0f}" for n in of_case)
     text = f"{measured} ({by_weights}) temperatures for "
     if case is prior:
         return text + f"the prior, annealed from the {case.base} distribution"
-    ratios = [np.median(prior.needed(f)) / np.median(case.needed(f)) for f in _MEASURES]
+    ratios = np.divide(of_prior, of_case)
     shown = ["an unknown number of" if np.isnan(r) else f"{r:.1f}" for r in ratios]
     return (
         text + f"{case.curve.std.shape[1]} posteriors, annealed from their {case.base} (the "
         f"median), of which the prior needs {shown[0]} ({shown[1]}) times as many"
     )
-
-
-def _count(case: Case, field: str) -> str:
-    middle = np.median(case.needed(field))
-    return f"above {case.curve.num_temperatures[-1]:.0f}" if np.isnan(middle) else f"{middle:.0f}"

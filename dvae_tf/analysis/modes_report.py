@@ -1,19 +1,42 @@
-"""Table, figure and reading of the modes of posteriors and prior."""
+"""Modes of posteriors and prior: the experiment, its table, figure and reading."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from tqdm import tqdm
 
-from dvae_tf.analysis.multimodality import TOLERANCE, Modes, Settings
+from dvae_tf import report
+from dvae_tf.analysis.multimodality import TOLERANCE, Modes, Settings, find_many
+from sampler import seeds
+from sampler.machines.machine import AnyMachine
 from sampler.plots import BLUE, GREY, ORANGE
 
 PAPER_KL = (0.5, 2.0)
-"""KL(mean field || posterior) in nats, as the paper's section 4.1.1 has it."""
+"""KL(mean field || posterior) in nats, as in the paper's section 4.1.1."""
 
 _SAMPLES = (100, 1000)
+
+
+def write(
+    posteriors: AnyMachine,
+    prior: AnyMachine,
+    of_posteriors: Settings,
+    of_prior: Settings,
+    seed: tf.Tensor,
+    output_dir: Path,
+) -> None:
+    """Finds the modes of posteriors [B] and of the prior, and writes modes.* into a folder."""
+    with tqdm(total=posteriors.batch_shape[0] + 1, desc="RBMs") as bar:
+        (in_prior,) = find_many(prior.copies(1), of_prior, seeds.fold_in(seed, 0), bar.update)
+        found = find_many(posteriors, of_posteriors, seeds.fold_in(seed, 1), bar.update)
+    text = reading(found, in_prior, of_posteriors, of_prior)
+    report.save(output_dir, "modes", rows(found, in_prior), figure(found, in_prior), text)
 
 
 def rows(posteriors: list[Modes], prior: Modes) -> list[dict[str, object]]:
@@ -34,17 +57,31 @@ def rows(posteriors: list[Modes], prior: Modes) -> list[dict[str, object]]:
 
 
 def expected_modes(share: np.ndarray, num_samples: int) -> float:
-    """How many modes of these shares [M] so many independent samples would find on average."""
+    """Expected number of modes, of shares [M], among so many independent samples."""
     return float(np.sum(1 - (1 - share) ** num_samples))
 
 
 def figure(posteriors: list[Modes], prior: Modes) -> Figure:
     """Histograms of the posteriors' numbers of modes and KLs; the prior's modes one by one."""
-    drawn = Figure(figsize=(11, 3.5), layout="constrained")
-    left, middle, right = drawn.subplots(1, 3)
+    many = "s" * (len(prior.share) > 1)
+    drawn, (left, middle, right) = report.panels(
+        (11, 3.5),
+        {"title": "a) modes of a posterior", "xlabel": "number of modes", "ylabel": "posteriors"},
+        {
+            "title": "b) posteriors",
+            "xlabel": "KL(mean field || posterior), nats",
+            "ylabel": "modes",
+        },
+        {"title": f"c) the prior's {len(prior.share)} mode{many}", "xlabel": "share of samples"}
+        | {"ylabel": "KL(mean field || prior), nats", "xscale": "log"},
+    )
     _numbers(left, posteriors)
     _distances(middle, posteriors)
-    _prior(right, prior)
+    right.scatter(prior.share, prior.kl, s=9, color=BLUE, alpha=0.6, label="modes")
+    shares = np.geomspace(prior.share.min(), prior.share.max(), 100)
+    right.plot(shares, -np.log(shares), color=GREY, linestyle="--", label="-log share")
+    right.set_ylim(0, None)
+    right.legend(frameon=False, loc="lower left")
     return drawn
 
 
@@ -55,50 +92,34 @@ def _numbers(axes: Axes, posteriors: list[Modes]) -> None:
     axes.bar_label(bars, [f"{c:.1%}" if c else "" for c in counts], padding=2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlim(0.4, max(len(counts), 3) + 0.6)
-    axes.set_ylim(0, 1.1)
-    axes.set(title="a) modes of a posterior", xlabel="number of modes", ylabel="posteriors")
+    axes.set(xlim=(0.4, max(len(counts), 3) + 0.6), ylim=(0, 1.1))
 
 
 def _distances(axes: Axes, posteriors: list[Modes]) -> None:
-    kls = [
-        np.concatenate([np.empty(0), *(m.kl for m in posteriors if (len(m.kl) == 1) == single)])
-        for single in (True, False)
-    ]
-    edges = np.linspace(0, 1.02 * max(PAPER_KL[1], *(k.max() for k in kls if k.size)), 41)
     axes.axvspan(*PAPER_KL, color=GREY, alpha=0.2, linewidth=0, label="the paper's range")
-    labels = ["of a posterior with one mode", "of one with several"]
-    shown = [i for i, k in enumerate(kls) if k.size]
-    axes.hist(
-        [kls[i] for i in shown],
-        edges.tolist(),
-        stacked=True,
-        color=[(BLUE, ORANGE)[i] for i in shown],
-        label=[labels[i] for i in shown],
+    single, several = (
+        [kl for modes in posteriors if (len(modes.kl) == 1) == alone for kl in modes.kl]
+        for alone in (True, False)
     )
-    axes.set(title="b) posteriors", xlabel="KL(mean field || posterior), nats", ylabel="modes")
+    edges = np.linspace(0, 1.02 * max(PAPER_KL[1], *single, *several), 41).tolist()
+    shown = [
+        kind
+        for kind in (
+            (single, BLUE, "of a posterior with one mode"),
+            (several, ORANGE, "of one with several"),
+        )
+        if kind[0]
+    ]
+    kls, colours, labels = zip(*shown, strict=True)
+    axes.hist(kls, edges, stacked=True, color=colours, label=labels)
     axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend
     axes.legend(frameon=False, loc="upper right")
-
-
-def _prior(axes: Axes, prior: Modes) -> None:
-    axes.scatter(prior.share, prior.kl, s=9, color=BLUE, alpha=0.6, label="modes")
-    shares = np.geomspace(prior.share.min(), prior.share.max(), 100)
-    axes.plot(shares, -np.log(shares), color=GREY, linestyle="--", label="-log share")
-    axes.set_xscale("log")
-    axes.set_ylim(0, None)
-    axes.set(
-        title=f"c) the prior's {len(prior.share)} mode{'s' * (len(prior.share) > 1)}",
-        xlabel="share of samples",
-        ylabel="KL(mean field || prior), nats",
-    )
-    axes.legend(frameon=False, loc="lower left")
 
 
 def reading(
     posteriors: list[Modes], prior: Modes, of_posteriors: Settings, of_prior: Settings
 ) -> str:
-    """One paragraph beside the paper's numbers."""
+    """One paragraph, with the paper's numbers for comparison."""
     numbers = np.array([len(modes.share) for modes in posteriors])
     largest = np.array([modes.kl[0] for modes in posteriors])
     inside = np.mean((largest >= PAPER_KL[0]) & (largest <= PAPER_KL[1]))
@@ -134,5 +155,5 @@ def _evidence(found: list[Modes]) -> str:
 
 
 def _covering(share: np.ndarray, fraction: float) -> int:
-    """How many of the largest modes have `fraction` of the samples together."""
+    """How many of the largest modes together hold `fraction` of the samples."""
     return int(np.searchsorted(np.cumsum(share), fraction) + 1)

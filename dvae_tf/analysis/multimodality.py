@@ -14,12 +14,12 @@ import tensorflow as tf
 
 from sampler import mean_field, seeds
 from sampler.annealing import ais, bridge, schedules
-from sampler.machines.rbm import AnyRBM
+from sampler.machines.machine import AnyMachine
 from sampler.populations import population_annealing
-from sampler.populations.population import Population
+from sampler.weights.estimates import Estimate, Samples
 
 TOLERANCE = 0.05
-"""Fixed points of which no mean differs by more are one mode."""
+"""Fixed points whose means all agree to within this are one mode."""
 
 NUM_RUNS = 4
 """Independent populations that share the samples of an RBM."""
@@ -28,7 +28,7 @@ POSTERIORS_AT_ONCE = 50
 
 
 class Settings(NamedTuple):
-    """How an RBM is sampled and its log Z estimated.
+    """How to sample an RBM and estimate its log Z.
 
     Attributes:
       num_samples: of the RBM, a multiple of `NUM_RUNS`; also the chains of AIS.
@@ -72,21 +72,21 @@ class Modes(NamedTuple):
 
 
 def find_many(
-    rbm: AnyRBM,
+    rbm: AnyMachine,
     settings: Settings,
     seed: tf.Tensor,
     progress_fn: Callable[[int], object] = lambda num_rbms: None,
 ) -> list[Modes]:
-    """`find` of RBMs [B], some at a time; `progress_fn` is called with how many were done."""
+    """`find` of RBMs [B], a few at a time; `progress_fn` is told how many are done."""
     found = []
-    for first in range(0, rbm.b1.shape[0], POSTERIORS_AT_ONCE):
+    for first in range(0, rbm.batch_shape[0], POSTERIORS_AT_ONCE):
         some = tf.nest.map_structure(lambda t, i=first: t[i : i + POSTERIORS_AT_ONCE], rbm)
         found += find(some, settings, seeds.fold_in(seed, first))
-        progress_fn(some.b1.shape[0])
+        progress_fn(some.batch_shape[0])
     return found
 
 
-def find(rbm: AnyRBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
+def find(rbm: AnyMachine, settings: Settings, seed: tf.Tensor) -> list[Modes]:
     """The modes of each of the RBMs [B].
 
     Args:
@@ -104,13 +104,13 @@ def find(rbm: AnyRBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
         num_sweeps=settings.num_sweeps,
         seed=seeds.fold_in(seed, 0),
     )
-    population = annealed.population
-    log_z = _log_z(rbm, population, betas, seeds.fold_in(seed, 1))
-    m1, m2 = mean_field.fixed_point(rbm, population.z1)
-    residual = mean_field.residual(rbm, m1, m2).numpy()
-    kl = mean_field.kl(rbm, m1, m2, log_z.log_z).numpy()
-    means = tf.concat([m1, m2], -1).numpy().astype(np.float64)
-    weights = tf.nn.softmax(population.log_weights, -1).numpy()
+    samples = annealed.samples
+    log_z = _log_z(rbm, samples, betas, seeds.fold_in(seed, 1))
+    fixed = mean_field.fixed_point(rbm, samples.state)
+    residual = mean_field.residual(rbm, fixed).numpy()
+    kl = mean_field.kl(rbm, fixed, log_z.log_z).numpy()
+    means = tf.concat(fixed, -1).numpy().astype(np.float64)
+    weights = samples.weights().numpy()
     return [
         Modes(
             *_merge(means[i], kl[i], weights[i]),
@@ -124,29 +124,19 @@ def find(rbm: AnyRBM, settings: Settings, seed: tf.Tensor) -> list[Modes]:
     ]
 
 
-def cluster(means: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
-    """Which mode each of the fixed points [C, n] is, int, [C]; modes count from 0."""
-    return mean_field.group(means, lambda gaps: gaps.max(-1) <= tolerance)
-
-
 def _merge(
     means: np.ndarray, kl: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share [M], KL [M] and means [M, n] of the modes of weighted fixed points [C, n]."""
-    labels = cluster(means)
+    labels = mean_field.group(means, lambda gaps: gaps.max(-1) <= TOLERANCE)
     share = np.bincount(labels, weights)
     order = np.argsort(-share)
     leaders = np.unique(labels, return_index=True)[1][order]
     return share[order], kl[leaders], means[leaders]
 
 
-def _log_z(rbm: AnyRBM, population: Population, betas: np.ndarray, seed: tf.Tensor) -> ais.Estimate:
+def _log_z(rbm: AnyMachine, samples: Samples, betas: np.ndarray, seed: tf.Tensor) -> Estimate:
     """AIS from independent units with the samples' means, so that it starts near each RBM."""
-    weights = population.weights()[..., None]
     # weights sum to 1 but for rounding, and means are not to pass 1
-    mean1, mean2 = (
-        tf.clip_by_value(tf.reduce_sum(weights * z, -2), 0, 1)
-        for z in (population.z1, population.z2)
-    )
-    base = bridge.from_means(rbm, mean1, mean2)
-    return ais.run(base, betas, population.z1.shape[-2], seed).estimate
+    means = [tf.clip_by_value(samples.mean(z), 0, 1) for z in samples.state]
+    return ais.run(bridge.from_means(rbm, means), betas, samples.log_weights.shape[-1], seed)

@@ -1,4 +1,4 @@
-"""Images of one's own, from an .npz file."""
+"""The user's own images, from an .npz file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dvae_tf.data.dataset import SPLITS, DataError, Dataset, binarise, random_st
 from sampler.io.npz import read_npz
 
 HELD_OUT = 0.1
-"""Fraction of the train images that becomes each missing split."""
+"""Fraction of the train images that goes into each missing split."""
 
 
 def load(path: Path) -> Dataset:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
-import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -96,31 +96,23 @@ def read_amat(path: Path) -> np.ndarray:
 
 
 def _rows(lines: io.BufferedIOBase, path: Path) -> bytearray:
-    """The lines' characters 0 and 1, blank lines left out."""
+    """The characters 0 and 1 of all lines, without blank lines."""
     rows, size, blank = bytearray(), 0, 0
-    for number in itertools.count(1):
-        line = lines.readline(_LONGEST_LINE)
-        if not line:
-            return rows
+    for number, line in enumerate(iter(partial(lines.readline, _LONGEST_LINE), b""), 1):
         size += len(line)
-        if len(line) == _LONGEST_LINE:
-            raise DataError(
-                f"{path}, line {number}: found a line of more than {_LONGEST_LINE} bytes; "
-                f"accepted: {PIXELS} values, each 0 or 1, separated by spaces"
-            )
         reading.check_size(path, size)
         if not line.isspace():
-            rows += _row(line, path, number)
+            rows += _row(line, f"{path}, line {number}")
         elif (blank := blank + 1) > _MOST_BLANK_LINES:
             raise DataError(f"{path}: more than {_MOST_BLANK_LINES} blank lines; accepted: fewer")
-    raise AssertionError("itertools.count has no end")
+    return rows
 
 
-def _row(line: bytes, path: Path, number: int) -> bytes:
-    """A line's 784 characters 0 or 1."""
-    line = line.rstrip()
+def _row(line: bytes, where: str) -> bytes:
+    """The 784 characters 0 and 1 of a line; DataError if it has any others."""
     # One character between values, as in the public files: no need to make a list of them.
-    row, gaps = line[::2], line[1::2]
+    text = line.rstrip()
+    row, gaps = text[::2], text[1::2]
     if len(row) == PIXELS and gaps.isspace() and not row.translate(None, b"01"):
         return row
     values = line.split()
@@ -128,7 +120,8 @@ def _row(line: bytes, path: Path, number: int) -> bytes:
     if odd is None and len(values) == PIXELS:
         return b"".join(values)
     found = f"{len(values)} values" if odd is None else repr(odd[:20].decode("latin-1"))
+    if len(line) == _LONGEST_LINE:
+        found = f"a line of more than {_LONGEST_LINE} bytes"
     raise DataError(
-        f"{path}, line {number}: found {found}; "
-        f"accepted: {PIXELS} values, each 0 or 1, separated by spaces"
+        f"{where}: found {found}; accepted: {PIXELS} values, each 0 or 1, separated by spaces"
     )

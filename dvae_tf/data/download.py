@@ -1,9 +1,8 @@
-"""Downloading a file so that under its name there is the whole of it or nothing."""
+"""Downloads a file so that its name never refers to a part of it."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import os
 import secrets
@@ -20,21 +19,19 @@ from dvae_tf.data.dataset import DataError
 from sampler.io.errors import reason
 
 TIMEOUT = 20.0
-"""Seconds without a byte after which a download has failed."""
+"""Seconds without a byte after which a download fails."""
 
 SLOWEST = 1000.0
-"""Bytes per second: on average, less than that has failed too, from three timeouts on."""
+"""Bytes per second: a download that is slower on average fails after three timeouts."""
 
 STALE = 3600.0
-"""Seconds without a byte after which a partial file is a killed process's, and is removed."""
+"""Seconds without a byte after which a partial file is taken for a killed process's and removed."""
 
 _CHUNK = 1 << 16
 _ALLOWED = (("http", "http"), ("http", "https"), ("https", "https"))
 
 
-def download(
-    url: str, destination: Path, limit: int, sha256: str | None = None, timeout: float = TIMEOUT
-) -> None:
+def download(url: str, destination: Path, limit: int, timeout: float = TIMEOUT) -> None:
     """Downloads `url` to `destination`, with a progress bar on stderr.
 
     The file is written under a name of its own in the same folder, which is created if need be,
@@ -45,19 +42,16 @@ def download(
       url: where the file is.
       destination: what to call it.
       limit: bytes that it may have at most.
-      sha256: the file's checksum in hexadecimal, or None where it is not known.
       timeout: seconds without an answer after which to give up.
 
     Raises:
       DataError: no connection, an HTTP error, a redirection to anything but HTTP or from HTTPS to
-        it, fewer bytes than announced or more than `limit`, less than `SLOWEST`, another checksum,
-        or the folder cannot be written.
+        it, fewer bytes than announced or more than `limit`, less than `SLOWEST`, or the folder
+        cannot be written.
     """
     partial = destination.with_name(f"{destination.name}.{secrets.token_hex(8)}.part")
     try:
-        digest = _fetch(url, partial, limit, timeout)
-        if sha256 is not None and digest != sha256.lower():
-            raise OSError(f"its SHA-256 is {digest}, expected {sha256}")
+        _fetch(url, partial, limit, timeout)
         os.replace(partial, destination)
         _remove_stale(destination)
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -73,9 +67,8 @@ def download(
             partial.unlink()
 
 
-def _fetch(url: str, path: Path, limit: int, timeout: float) -> str:
-    """Writes what the URL holds to `path`, and returns its SHA-256."""
-    digest = hashlib.sha256()
+def _fetch(url: str, path: Path, limit: int, timeout: float) -> None:
+    """Writes what the URL holds to `path`."""
     with urllib.request.build_opener(_Redirections).open(url, timeout=timeout) as response:
         length = response.headers["Content-Length"]
         total = None if length is None else int(length)
@@ -87,9 +80,7 @@ def _fetch(url: str, path: Path, limit: int, timeout: float) -> str:
             for chunk in _chunks(response, total, 3 * timeout):
                 _check_length(file.tell() + len(chunk), limit)
                 file.write(chunk)
-                digest.update(chunk)
                 bar.update(len(chunk))
-    return digest.hexdigest()
 
 
 def _check_length(length: int, limit: int) -> None:
@@ -117,7 +108,7 @@ def _chunks(
 
 
 class _Redirections(urllib.request.HTTPRedirectHandler):
-    """Follows those to HTTP, and from HTTPS none to plain HTTP."""
+    """Follows redirections to HTTP and HTTPS, but never from HTTPS to HTTP."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         scheme = urllib.parse.urlsplit(newurl).scheme

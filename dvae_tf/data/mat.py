@@ -1,7 +1,8 @@
 """Real full arrays of a MATLAB file of version 4 to 7: the few of the format's parts that we need.
 
-In place of `scipy.io.loadmat`: to make sure beforehand that a damaged or hostile file does it no
-harm, every tag would have to be read as here, after which the array's bytes are all that is left.
+In place of `scipy.io.loadmat`, which inflates whatever a file holds, and crashes at types of values
+that it does not know. To make sure beforehand that a hostile file does no harm, every tag would
+have to be read as here, after which the array's bytes are all that is left.
 Layout: "MAT-File Format", MathWorks, version 5 in chapter 1 and version 4 in appendix A.
 """
 
@@ -11,9 +12,10 @@ import io
 import math
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,30 +24,32 @@ from sampler.io import reading
 
 _ACCEPTED = "a MATLAB file, version 7 or older"
 
-_INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED, _UTF8 = 1, 5, 6, 14, 15, 16
-_DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8"}
-_DTYPES |= {13: "u8"}
+_MATRIX, _COMPRESSED = 14, 15
+_DTYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"}
+_DTYPES |= {12: "i8", 13: "u8"}
 _DTYPES_4 = ("f8", "f4", "i4", "i2", "u2", "u1")
 _KINDS = {1: "a cell array", 2: "a structure", 3: "an object", 4: "text", 5: "sparse"}
 _NUMERIC, _OPAQUE, _COMPLEX = range(6, 16), 17, 0x800
 
-_MOST_DIMENSIONS = 8
-_LONGEST_NAME = 256
+_HEAD = 512
+"""Bytes that flags, dimensions and name of an array fit in."""
 
 
 class _Array(NamedTuple):
-    """What a file says of an array before its values.
+    """What a file says about an array, and where its values are.
 
     Attributes:
-      kind: what it is if not real, full and numeric; no values are given then.
-      stream: its values follow here, and then less than 8 bytes.
+      kind: what it is if not real, full and numeric; its values are not read then.
+      first: byte of `read` that the values begin at.
+      read: the first so many bytes of what holds the array, or all if there are fewer.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype
-    stream: io.BufferedIOBase
-    kind: str = ""
+    kind: str
+    first: int
+    read: Callable[[int], Any]
 
 
 def read_mat(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
@@ -76,32 +80,26 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _values(path: Path, array: _Array, size_so_far: int) -> np.ndarray:
-    where = f"{path}: array {array.name!r}"
     if array.kind:
+        where = f"{path}: array {array.name!r}"
         raise DataError(f"{where} is {array.kind}; accepted: real numbers, not sparse")
     size = math.prod(array.shape) * array.dtype.itemsize
     reading.check_size(path, size_so_far + size)
-    values = reading.read_bytes(array.stream, size)
-    if len(array.stream.read(8)) == 8:  # Reads to the end, so that zlib compares its checksum.
-        raise ValueError("more values than an array's shape says")
-    return values.view(array.dtype).reshape(array.shape, order="F")
+    content = array.read(array.first + size + 8)
+    _expect(len(content) < array.first + size + 8, "the number of an array's values")
+    return np.ndarray(array.shape, array.dtype, content, array.first, order="F")
 
 
 def _arrays(file: io.BufferedIOBase) -> Iterator[_Array]:
     head = file.read(128)
-    order = {b"IM": "<", b"MI": ">"}.get(head[126:])
+    version = head[124:]
     if 0 in head[:4]:
-        yield from _arrays_4(file)
-    elif head.startswith(b"\x89HDF") or (order and _unpack(order + "H", head[124:126]) == (0x200,)):
+        return _arrays_4(file)
+    if head.startswith(b"\x89HDF") or version in (b"\0\2IM", b"\2\0MI"):
         raise ValueError("version 7.3, which is HDF5; MATLAB's save -v7 writes the older one")
-    elif order and _unpack(order + "H", head[124:126]) == (0x100,):
-        yield from _arrays_5(file, order)
-    else:
-        raise ValueError("not a MATLAB file")
-
-
-def _unpack(layout: str, data: bytes) -> tuple[int, ...]:
-    return struct.unpack(layout, data)
+    if version in (b"\0\1IM", b"\1\0MI"):
+        return _arrays_5(file, "<" if version.endswith(b"IM") else ">")
+    raise ValueError("not a MATLAB file")
 
 
 def _arrays_4(file: io.BufferedIOBase) -> Iterator[_Array]:
@@ -109,111 +107,84 @@ def _arrays_4(file: io.BufferedIOBase) -> Iterator[_Array]:
     while start < end:
         file.seek(start)
         head = file.read(20)
-        order = "<" if _unpack("<I", head[:4])[0] < 5000 else ">"
-        options, rows, columns, imaginary, name_size = _unpack(order + "5i", head)
+        order = "<" if struct.unpack_from("<I", head)[0] < 5000 else ">"
+        options, rows, columns, imaginary, name_size = struct.unpack(order + "5i", head)
         _expect(0 <= options % 1000 < 60 and options % 10 < 3, "an array's type")
-        _expect(min(rows, columns) >= 0 and 0 < name_size <= _LONGEST_NAME, "an array's header")
+        _expect(min(rows, columns) >= 0 and 0 < name_size <= _HEAD, "an array's header")
         dtype = np.dtype(order + _DTYPES_4[options // 10 % 10])
         name = file.read(name_size).rstrip(b"\0").decode("latin-1")
+        start += 20 + name_size
         size = rows * columns * dtype.itemsize * (2 if imaginary else 1)
         kind = ("", "text", "sparse")[options % 10] or ("complex" if imaginary else "")
-        yield _Array(name, (rows, columns), dtype, _part(file, size), kind)
-        start += 20 + name_size + size
+        yield _Array(name, (rows, columns), dtype, kind, 0, partial(_part, file, start, size))
+        start += size
 
 
 def _arrays_5(file: io.BufferedIOBase, order: str) -> Iterator[_Array]:
     start, end = 128, file.seek(0, io.SEEK_END)
     while start < end:
         file.seek(start)
-        kind, size = _unpack(order + "II", file.read(8))
-        start += 8 + size
-        _expect(start <= end, "an element's size")
-        stream = _part(file, size)
+        kind, size = struct.unpack(order + "II", file.read(8))
+        _expect(start + 8 + size <= end, "an element's size")
         if kind == _COMPRESSED:
-            stream = io.BufferedReader(_Inflated(stream))
-            kind, size = _unpack(order + "II", stream.read(8))
-        _expect(kind == _MATRIX, "an element's type")
-        yield _array_5(stream, order)
+            yield _array_5(partial(_inflated, _part(file, start + 8, size, size)), order)
+        else:
+            yield _array_5(partial(_part, file, start, 8 + size), order)
+        start += 8 + size
 
 
-def _array_5(stream: io.BufferedIOBase, order: str) -> _Array:
-    flags = _unpack(order + "II", _small(stream, order, [_UINT32], 8))[0]
+def _array_5(read: Callable[[int], Any], order: str) -> _Array:
+    head = bytes(read(_HEAD))
+    _expect(struct.unpack_from(order + "I", head)[0] == _MATRIX, "an element's type")
+    elements = _elements(head, order)
+    flags = struct.unpack_from(order + "I", head, next(elements)[1])[0]
     of_class = flags & 0xFF
     shape: tuple[int, ...] = ()
     if of_class != _OPAQUE:
-        dimensions = _small(stream, order, [_INT32], 4 * _MOST_DIMENSIONS)
-        shape = _unpack(f"{order}{len(dimensions) // 4}i", dimensions)
+        _, first, size = next(elements)
+        shape = struct.unpack_from(f"{order}{size // 4}i", head, first)
         _expect(min(shape, default=-1) >= 0, "an array's shape")
-    name = _small(stream, order, [_INT8, _UTF8], _LONGEST_NAME).decode("latin-1")
+    _, first, size = next(elements)
+    name = head[first : first + size].decode("latin-1")
     kind = "" if of_class in _NUMERIC else _KINDS.get(of_class, f"of class {of_class}")
     kind = kind or ("complex" if flags & _COMPLEX else "")
     if kind:
-        return _Array(name, shape, np.dtype("u1"), stream, kind)
-    stored, size, stream = _element(stream, order)
+        return _Array(name, shape, np.dtype("u1"), kind, 0, read)
+    stored, first, size = next(elements)
     dtype = np.dtype(order + _DTYPES.get(stored, "V0"))
     _expect(math.prod(shape) * dtype.itemsize == size, "the size of an array's values")
-    return _Array(name, shape, dtype, stream)
+    return _Array(name, shape, dtype, "", first, read)
 
 
-def _small(stream: io.BufferedIOBase, order: str, types: Collection[int], longest: int) -> bytes:
-    """An element of one of the types and of at most `longest` bytes, and what pads it to 8."""
-    found, size, values = _element(stream, order)
-    _expect(found in types and size <= longest, "an array's header")
-    data = values.read(size)
-    _expect(len(data) == size, "an array's header")
-    if values is stream:
-        stream.read(-size % 8)
+def _elements(head: bytes, order: str) -> Iterator[tuple[int, int, int]]:
+    """Types of an array's parts, where their values are, and their sizes."""
+    at = 8
+    while True:
+        word, size = struct.unpack_from(order + "II", head, at)
+        if word >> 16:  # a small one, whose values stand in the tag
+            _expect(word >> 16 <= 4, "the size of a small element")
+            yield word & 0xFFFF, at + 4, word >> 16
+            size = 0
+        else:
+            yield word, at + 8, size
+        at += 8 + size + -size % 8
+
+
+def _part(file: io.BufferedIOBase, start: int, size: int, most: int) -> np.ndarray:
+    """The first `most` of the `size` bytes at `start`; EOFError where the file ends."""
+    file.seek(start)
+    return reading.read_bytes(file, min(size, most))
+
+
+def _inflated(packed: np.ndarray, most: int) -> bytes:
+    """The first `most` bytes of a zlib stream, whose checksum is compared if there are fewer."""
+    inflater = zlib.decompressobj()
+    data = inflater.decompress(packed.data, most)
+    if len(data) < most and not inflater.eof:
+        raise EOFError("a compressed array ends early")
     return data
-
-
-def _element(stream: io.BufferedIOBase, order: str) -> tuple[int, int, io.BufferedIOBase]:
-    """An element's type, its size, and where its values are: up to 4 bytes stand in the tag."""
-    tag = stream.read(8)
-    word, size = _unpack(order + "II", tag)
-    if word >> 16 == 0:
-        return word, size, stream
-    _expect(word >> 16 <= 4, "the size of a small element")
-    return word & 0xFFFF, word >> 16, io.BytesIO(tag[4 : 4 + (word >> 16)])
 
 
 def _expect(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(f"{what} is wrong")
-
-
-def _part(file: io.BufferedIOBase, size: int) -> io.BufferedIOBase:
-    """The next `size` bytes of a file, as a file."""
-    return io.BufferedReader(_Part(file, size))
-
-
-class _Part(io.RawIOBase):
-    def __init__(self, file: io.BufferedIOBase, size: int):
-        self._file, self._left = file, size
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        count = self._file.readinto(memoryview(buffer)[: self._left])
-        self._left -= count
-        return count
-
-
-class _Inflated(io.RawIOBase):
-    """What a zlib stream holds, inflated no further than it is read."""
-
-    def __init__(self, compressed: io.BufferedIOBase):
-        self._compressed, self._zlib = compressed, zlib.decompressobj()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer) -> int:
-        data = b""
-        while not data and not self._zlib.eof:
-            more = self._zlib.unconsumed_tail or self._compressed.read(1 << 16)
-            data = self._zlib.decompress(more, len(buffer))
-            if not more and not data:
-                raise EOFError("a compressed array ends early")
-        memoryview(buffer)[: len(data)] = data
-        return len(data)

@@ -9,13 +9,12 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from dvae_tf.evaluation.likelihood import Likelihood, LikelihoodOfMany, Model
+from dvae_tf.evaluation.likelihood import LikelihoodOfMany, Model
 from dvae_tf.files import to_json
+from dvae_tf.priors import prior
+from dvae_tf.tasks import Likelihood
 from sampler import seeds
-from sampler.annealing import ais, bridge, schedules
-
-PRIOR_CHAINS = 1024
-"""AIS chains of the prior, as in the paper."""
+from sampler.annealing import ais
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,13 +84,10 @@ def subset(images: np.ndarray, num_images: int) -> np.ndarray:
 def prior_log_z(
     model: Model, num_temperatures: int, seed: tf.Tensor, show_progress: bool
 ) -> ais.Bracket:
-    """log Z_theta by forward and backward AIS from the uniform distribution."""
-    betas = schedules.linear(num_temperatures)
-    with tqdm(
-        total=2 * (num_temperatures - 1), desc="log Z of the prior", disable=not show_progress
-    ) as bar:
-        route = bridge.from_uniform(model.prior_rbm())
-        return ais.log_z_bracket(route, betas, PRIOR_CHAINS, seed, progress_fn=bar.update)
+    """log Z_theta by forward and backward AIS, with a progress bar."""
+    total = 2 * (num_temperatures - 1)
+    with tqdm(total=total, desc="log Z of the prior", disable=not show_progress) as bar:
+        return prior.log_z_bracket(model.prior_machine(), num_temperatures, seed, bar.update)
 
 
 class Evaluator:
@@ -127,7 +123,7 @@ class Evaluator:
         prior_seed, image_seed = seeds.fold_in(self.seed, 0), seeds.fold_in(self.seed, 1)
         started = time.perf_counter()
         bracket = None
-        if self.model.task == "vae":
+        if self.model.task.has_prior:
             bracket = prior_log_z(self.model, self.prior_temperatures, prior_seed, show_progress)
         images_started = time.perf_counter()
         with tqdm(total=len(images), desc=description, disable=not show_progress) as bar:

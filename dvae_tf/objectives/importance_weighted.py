@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -10,8 +11,11 @@ from dvae_tf.config import Config
 from dvae_tf.model import DVAE, log_bernoulli
 from dvae_tf.objectives.gradient_factor import GradientFactor
 from dvae_tf.objectives.terms import Terms, ramp, summarise
-from dvae_tf.prior import log_z_surrogate
-from sampler.populations.population_annealing import Population
+from dvae_tf.posteriors.posterior import Draws
+from dvae_tf.priors import prior
+from dvae_tf.tasks import Likelihood, Task
+from sampler.populations.population import Population
+from sampler.weights import resampling
 
 
 def kl_weight(config: Config, step: tf.Tensor) -> tf.Tensor:
@@ -34,7 +38,7 @@ def importance_weighted(
       w_k = p(x | zeta_k) (p_\theta(zeta_k) / q_\phi(zeta_k | x))^\lambda
 
     with zeta_k the posterior's relaxed samples: for an RBM, relaxed sweeps from K persistent chains
-    of the image, all on the one RBM that the encoder gives.
+    of the image, all on the one RBM that the encoder gives (`posteriors/backpropagation.py`).
 
     For one sample this is Algorithm 1 (whose + log Z_\theta is a misprint of - log Z_\theta).
     `dreg` is the doubly reparameterised gradient (Tucker et al. 2018; annealed: appendix C):
@@ -42,40 +46,62 @@ def importance_weighted(
 
       E sum_k (\lambda v_k^2 + (1 - \lambda) v_k) (d log w_k / d zeta_k) (d zeta_k / d phi),
 
-    phi stopped inside log q, so that log Z_\phi isn't needed. `iwae` is the plain gradient of log
-    sum w (equation 19), log Z_\phi's part estimated from the image's own chains.
+    phi stopped inside log q. `iwae` is the plain gradient of log sum w (equation 19).
 
     Args:
       model: the DVAE.
       x: images, [B, D].
-      chains: states of the images' chains, [B, K, chain_units].
+      chains: states of the images' chains, [B, K, chain_width].
       population: weighted samples of the prior at its present parameters.
       kl_weight: lambda, in [0, 1].
       seed: int32, shape [2].
       iw_gradient: 'dreg' or 'iwae'.
     """
     plain = iw_gradient == "iwae"
-    inputs, targets = model.split(x)
+    inputs, targets = model.task.split(x)
     phi = model.phi(inputs, training=True)
     fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
-    sample = model.posterior.sample(phi, chains, seed)
+    theta = model.prior.machine()
     factor = GradientFactor()
-    zeta1, zeta2 = factor.apply(sample.zeta1), factor.apply(sample.zeta2)
-    theta = model.prior.rbm()
+    sample = model.posterior.sample(phi, chains, seed)
+    sample = sample._replace(zeta=factor.apply(sample.zeta))
 
-    logits = model.decode(zeta1, zeta2, training=True)
+    logits = model.decode(sample.zeta, training=True)
     log_px = log_bernoulli(targets[:, None], logits)
-    log_prior = model.relaxation.log_prior(theta, zeta1, zeta2)
-    log_q = model.posterior.log_prob(phi if plain else fixed_phi, zeta1, zeta2)
+    log_prior = model.relaxation.log_prior(theta, sample.zeta)
+    log_q = model.posterior.log_q(phi if plain else fixed_phi, sample)
     log_w = log_px + kl_weight * (log_prior - log_q)
     bound = tf.reduce_logsumexp(log_w, 1) - math.log(chains.shape[1])
-    log_z = log_z_surrogate(theta, population)
-    if plain:
-        log_z -= tf.reduce_mean(model.posterior.log_z_surrogate(phi, sample))
+    log_z = prior.log_z_surrogate(theta, population)
     objective = tf.reduce_mean(bound) - kl_weight * log_z
 
     shares = tf.stop_gradient(tf.nn.softmax(log_w, 1))
     if not plain:
         factor.set((kl_weight * shares + 1 - kl_weight)[..., None])
-    terms = summarise(fixed_phi, sample, logits, log_px, log_prior, log_q, shares)
-    return objective, terms
+    return objective, summarise(fixed_phi, sample, logits, log_px, log_prior, log_q, shares)
+
+
+def marginal(model: Any, log_px: tf.Tensor, draws: Draws) -> Likelihood:
+    r"""The estimate of log p(x) + log Z_\theta, with weighted samples of the posterior:
+
+      p(x) Z_\theta ~ 1/K sum_k W_k p(x | z_k) exp(-E_\theta(z_k)) / q*(z_k),   q* = Z_q q
+
+    An RBM's draws are the end states of AIS, W_k their weights, which include the base's
+    normaliser: the estimate's expectation is p(x) Z_\theta exactly, for any schedule and any number
+    of samples. (Unweighted end states would make it too large.)
+
+    Args:
+      model: what has the prior, `prior_machine()`.
+      log_px: log p(x | z_k), [B, K].
+      draws: the z_k.
+    """
+    log_ratio = log_px + prior.log_prob(model.prior_machine(), draws.z) - draws.log_prob
+    log_ratio = tf.cast(log_ratio, tf.float64)
+    weights = tf.nn.softmax(draws.log_weights, -1)
+    elbo = tf.reduce_sum(weights * log_ratio, -1) + resampling.log_mean_exp(draws.log_weights)
+    log_joint = draws.log_weights + log_ratio
+    ess = resampling.effective_sample_size(log_joint)
+    return Likelihood(resampling.log_mean_exp(log_joint), elbo, ess)
+
+
+VAE = Task(importance_weighted, kl_weight, lambda x: (x, x), marginal, has_prior=True)

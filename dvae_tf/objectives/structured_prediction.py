@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE, log_bernoulli
 from dvae_tf.objectives.terms import Terms, ramp, summarise
-from sampler.populations.population_annealing import Population
+from dvae_tf.posteriors.posterior import Draws
+from dvae_tf.tasks import Likelihood, Task
+from sampler.populations.population import Population
+from sampler.weights import resampling
 
 LEAST_ENTROPY_WEIGHT = 0.05
 
@@ -38,21 +42,51 @@ def structured_prediction(
     Args:
       model: the DVAE; its prior and `population` play no part, nor does `iw_gradient`.
       x: images, [B, D]; x1 is the first half of their pixels.
-      chains: states of the images' chains, [B, K, chain_units].
+      chains: states of the images' chains, [B, K, chain_width].
       entropy_weight: lambda.
       seed: int32, shape [2].
     """
     del population, iw_gradient
-    inputs, targets = model.split(x)
+    inputs, targets = model.task.split(x)
     phi = model.phi(inputs, training=True)
     fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
     sample = model.posterior.sample(phi, chains, seed)
 
-    logits = model.decode(sample.zeta1, sample.zeta2, training=True)
+    logits = model.decode(sample.zeta, training=True)
     log_px = log_bernoulli(targets[:, None], logits)
-    log_q = model.posterior.log_prob(fixed_phi, sample.zeta1, sample.zeta2)
+    log_q = model.posterior.log_q(fixed_phi, sample)
     bound = tf.reduce_logsumexp(log_px, 1) - math.log(chains.shape[1])
     objective = tf.reduce_mean(bound) - entropy_weight * tf.reduce_mean(log_q)
 
     shares, no_prior = tf.nn.softmax(log_px, 1), tf.zeros_like(log_px)
     return objective, summarise(fixed_phi, sample, logits, log_px, no_prior, log_q, shares)
+
+
+def conditional(model: Any, log_px: tf.Tensor, draws: Draws) -> Likelihood:
+    """log p(x2 | x1) = log E_q(z | x1)[p(x2 | z)] ~ log sum_k W_k p(x2 | z_k) / sum W.
+
+    The ratio is biased by the weights' relative variance / K; an RBM near its mean field has
+    little. The bound is E_q[log p(x2 | z)].
+
+    Args:
+      log_px: log p(x2 | z_k), [B, K].
+      draws: the z_k.
+    """
+    del model
+    log_px = tf.cast(log_px, tf.float64)
+    log_shares = tf.nn.log_softmax(draws.log_weights, -1)
+    log_joint = log_shares + log_px
+    elbo = tf.reduce_sum(tf.exp(log_shares) * log_px, -1)
+    ess = resampling.effective_sample_size(log_joint)
+    return Likelihood(tf.reduce_logsumexp(log_joint, -1), elbo, ess)
+
+
+def halves(x: Any) -> tuple[Any, Any]:
+    """The first half of the pixels [..., D] (the top of an image), and the rest."""
+    half = x.shape[-1] // 2
+    return x[..., :half], x[..., half:]
+
+
+STRUCTURED_PREDICTION = Task(
+    structured_prediction, entropy_weight, halves, conditional, has_prior=False
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -17,11 +16,11 @@ class Terms(NamedTuple):
     Attributes:
       log_likelihood: log p(x | zeta), nats.
       log_prior: log p_theta(zeta) + log Z_theta; 0 where there is no prior.
-      log_posterior: log q(zeta | x) + log Z_q.
+      log_posterior: log q(zeta | x), up to a constant of each image.
       importance_ess: effective number of the K samples, between 1 and K.
       inside: fraction of zeta strictly inside (0, 1).
       phi: the posteriors' parameters, without gradient.
-      chains: the images' advanced chains, [B, K, chain_units].
+      chains: the images' advanced chains, [B, K, chain_width].
       logits: of the predicted pixels, [B, D], from the first sample of each image.
     """
 
@@ -33,21 +32,6 @@ class Terms(NamedTuple):
     phi: Any
     chains: tf.Tensor
     logits: tf.Tensor
-
-
-class Task(NamedTuple):
-    """What a run maximises.
-
-    Attributes:
-      objective: (model, x [B, D], chains [B, K, chain_units], population of the prior, weight,
-        seed, iw_gradient) -> (scalar to maximise, `Terms`).
-      weight: (config, step) -> the annealed weight that the objective takes, a scalar.
-      has_prior: whether the prior is trained, and so has to be sampled.
-    """
-
-    objective: Callable[..., tuple[tf.Tensor, Terms]]
-    weight: Callable[[Config, tf.Tensor], tf.Tensor]
-    has_prior: bool
 
 
 def ramp(config: Config, step: tf.Tensor, fraction: float) -> tf.Tensor:
@@ -72,7 +56,7 @@ def summarise(
       log_px, log_prior, log_q: [B, K].
       shares: each sample's share of its image's importance weights, [B, K].
     """
-    zeta = tf.concat([sample.zeta1, sample.zeta2], -1)
+    zeta = sample.zeta
     return Terms(
         log_likelihood=tf.reduce_mean(log_px),
         log_prior=tf.reduce_mean(log_prior),

@@ -3,7 +3,7 @@
   python -m dvae_tf.paper --table=1 --num_steps=20000 --rows=dvae##,pwl_l1 --data=mnist --dry_run
   python -m dvae_tf.paper --table=1 --num_steps=20000 --rows=dvae##,pwl_l1 --data=mnist
 
-The same command goes on where it stopped; finished runs of other rows are in the table too. Each
+The same command resumes where it stopped; finished runs of other rows are in the table too. Each
 run has a folder in --output_dir, as run_dvae.py leaves it.
 """
 

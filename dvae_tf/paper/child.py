@@ -1,17 +1,15 @@
-"""A run in a process of its own: its memory is freed when it ends, and its crash ends it alone."""
+"""A run in its own process, which frees its memory at the end and can crash alone."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from dvae_tf.config import FIELDS, Config
 
@@ -23,17 +21,14 @@ class RunError(RuntimeError):
     """A run did not finish; one clear line."""
 
 
-def run_in_process(config: Config, log_dir: Path, data_dir: Path) -> dict[str, Any]:
-    """Trains and evaluates by run_dvae.py; what is in `log_dir` already is gone on from.
+def run_in_process(config: Config, log_dir: Path, data_dir: Path) -> None:
+    """Trains and evaluates by run_dvae.py, which resumes a run found in `log_dir`.
 
-    Progress bars and errors of the run go to standard error. Ctrl-C is passed on to it, and waited
-    for: it saves a checkpoint. A second Ctrl-C kills it.
-
-    Returns:
-      The run's metrics.
+    The run's progress bars and errors go to standard error. Ctrl-C is passed on to it once, and
+    waited for: it saves a checkpoint. A second Ctrl-C kills it.
 
     Raises:
-      RunError: the run failed, or another process is at it.
+      RunError: the run failed, or another process is working in the folder.
       KeyboardInterrupt: after the run has ended.
     """
     with _claimed(log_dir) as lock:
@@ -46,15 +41,12 @@ def run_in_process(config: Config, log_dir: Path, data_dir: Path) -> dict[str, A
             pass_fds=(lock,),
         )
         status = _wait(process)
-    metrics = log_dir / "metrics.json"
-    if status == 0 and metrics.exists():
-        found: dict[str, Any] = json.loads(metrics.read_text())
-        return found
-    raise RunError(_reason(status))
+    if status or not (log_dir / "metrics.json").exists():
+        raise RunError(_reason(status))
 
 
 def command(config: Config, log_dir: Path, data_dir: Path) -> list[str]:
-    """The command line of a run: every setting is given, so that no default comes in between."""
+    """A run's command line, with every setting given so that no default interferes."""
     settings = [f"--{name}={getattr(config, name)}" for name in FIELDS]
     folders = [f"--log_dir={log_dir}", f"--data_dir={data_dir}"]
     return [sys.executable, str(PROJECT / "run_dvae.py"), *settings, *folders]

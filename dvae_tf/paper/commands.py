@@ -1,4 +1,4 @@
-"""What `python -m dvae_tf.paper` does: list a table's runs, or make them and write the table."""
+"""Lists a table's runs, or makes them and writes the table."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dvae_tf.files import write_atomically
 from dvae_tf.paper import figure, markdown, runner
 from dvae_tf.paper.child import run_in_process
 from dvae_tf.paper.grid import Selection
-from dvae_tf.paper.results import Finished, Results, gather, incomparable
+from dvae_tf.paper.results import Finished, Results, gather
 from dvae_tf.paper.timing import duration, estimator
 
 
 def plan(selection: Selection, output_dir: Path) -> str:
-    """The runs, their state, and the time that each is expected to take, as text."""
+    """The runs as text, each with its state and expected time."""
     runs = selection.runs()
     expect = estimator(output_dir)
     width = max(len(run.name) for run in runs)
@@ -41,7 +41,7 @@ def plan(selection: Selection, output_dir: Path) -> str:
 def run_table(
     selection: Selection, output_dir: Path, data_dir: Path, run_fn: runner.RunFn | None = None
 ) -> dict[str, str]:
-    """Makes the runs that are not finished, and writes the table: also if interrupted.
+    """Makes the unfinished runs and writes the table, even if interrupted.
 
     Args:
       selection: what to run.
@@ -50,7 +50,7 @@ def run_table(
       run_fn: makes one run; None is a process of run_dvae.py for each.
 
     Returns:
-      Reasons of the runs that failed, by name.
+      Why runs failed, by name.
 
     Raises:
       ConfigError: nothing is selected, or a folder holds another run.
@@ -58,20 +58,24 @@ def run_table(
     runs = selection.runs()
     runner.check_folders(runs, output_dir)
     name = f"table{selection.table}"
-    run_fn = run_fn or partial(run_in_process, data_dir=data_dir)
+
+    def page() -> tuple[Results, str]:
+        results = gather(selection, output_dir, data_dir)
+        return results, markdown.page(results, runs[0].config, selection.settings)
 
     def write_page() -> None:
-        write_atomically(output_dir / f"{name}.md", _page(selection, output_dir, data_dir)[0])
+        write_atomically(output_dir / f"{name}.md", page()[1])
 
     try:
+        run_fn = run_fn or partial(run_in_process, data_dir=data_dir)
         return runner.run_all(runs, output_dir, run_fn, write_page)
     finally:
-        _report(selection, output_dir, data_dir, name)
-
-
-def csv_rows(results: Results) -> list[dict[str, object]]:
-    """A row for each finished run."""
-    return [_row(finished) for finished in results.finished]
+        results, text = page()
+        if results.finished:
+            rows = [_row(finished) for finished in results.finished]
+            report.save(output_dir, name, rows, figure.draw(results), text)
+        else:
+            print(f"No run of table {selection.table} has finished; there is nothing to write yet.")
 
 
 def _row(finished: Finished) -> dict[str, object]:
@@ -91,20 +95,3 @@ def _row(finished: Finished) -> dict[str, object]:
         "evaluation_seconds": metrics.get("evaluation_seconds"),
         "commits": " ".join(commits),
     }
-
-
-def _page(selection: Selection, output_dir: Path, data_dir: Path) -> tuple[str, Results, set[str]]:
-    results = gather(selection.layout(), selection.settings, output_dir)
-    different = incomparable(data_dir, results.finished)
-    config = selection.runs()[0].config
-    layout, settings = selection.layout(), selection.settings
-    return markdown.page(layout, results, config, settings, different), results, different
-
-
-def _report(selection: Selection, output_dir: Path, data_dir: Path, name: str) -> None:
-    text, results, different = _page(selection, output_dir, data_dir)
-    if not results.finished:
-        print(f"No run of table {selection.table} has finished; there is nothing to write yet.")
-        return
-    picture = figure.draw(selection.layout(), results, different)
-    report.save(output_dir, name, csv_rows(results), picture, text)

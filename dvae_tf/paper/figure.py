@@ -1,88 +1,82 @@
-"""A table as a picture: this program's test NLL as dots beside the paper's."""
+"""A table as a figure: dots for this program's test NLL and for the paper's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dvae_tf.paper.layout import METHODS, TITLES, Layout, paper_value
+from dvae_tf.paper.layout import METHODS, TITLES, UNDIRECTED, Cell, column, parameter
 from dvae_tf.paper.markdown import DATA_TITLES
 from dvae_tf.paper.results import Results, Statistic
-from dvae_tf.paper.tables import UNDIRECTED, Cell, Value
+from dvae_tf.paper.tables import Value
 from sampler.plots import BLUE, GREY
 
 
 class Entry(NamedTuple):
-    """A line of a panel: a model, ours and theirs."""
+    """A model in a panel, with our result and the paper's."""
 
     label: str
     ours: Statistic | None
     theirs: Value | None
 
 
-def draw(table: Layout, results: Results, incomparable: set[str]) -> Figure:
-    """A panel for each dataset and size that has a number of ours; `results` has one at least."""
+def draw(results: Results) -> Figure:
+    """A panel for each dataset and size with a result of ours, of which there is at least one."""
     panels = {}
-    for data in table.data:
-        for size in table.sizes:
-            lines = entries(table, results, data, size, data in incomparable)
-            if any(entry.ours for entry in lines):
-                panels[f"{DATA_TITLES.get(data, data)}, {size}+{size}"] = lines
-    longest = max(len(lines) for lines in panels.values())
+    for data, size in sorted({(cell.data, cell.size) for cell in results.cells}):
+        found = entries(results, data, size)
+        if any(entry.ours for entry in found):
+            panels[f"{DATA_TITLES.get(data, data)}, {size}+{size}"] = found
+    longest = max(map(len, panels.values()))
     num_columns = min(2, len(panels))
     num_rows = -(-len(panels) // num_columns)
     shape = (5.2 * num_columns, 0.4 + num_rows * (1.1 + 0.26 * longest))
     figure = Figure(figsize=shape, layout="constrained")
-    figure.suptitle(f"Table {table.number}: {TITLES[table.number]}", x=0.01, ha="left")
-    for i, (name, lines) in enumerate(panels.items()):
-        _panel(figure.add_subplot(num_rows, num_columns, i + 1), name, lines)
+    figure.suptitle(f"Table {results.table}: {TITLES[results.table]}", x=0.01, ha="left")
+    for i, (name, found) in enumerate(panels.items(), 1):
+        _panel(figure.add_subplot(num_rows, num_columns, i), name, found)
     return figure
 
 
-def entries(
-    table: Layout, results: Results, data: str, size: int, incomparable: bool
-) -> list[Entry]:
-    """A panel's lines, from the top."""
-    found = []
-    for column in table.columns:
-        for value in table.values:
-            cell = table.cell(data, size, value, column)
-            if cell is not None:
-                theirs = None if incomparable else paper_value(table.number, cell)
-                found.append(Entry(_label(table, cell), results.statistic(cell), theirs))
-    return found
+def entries(results: Results, data: str, size: int) -> list[Entry]:
+    """A panel's lines, from the top: column by column."""
+    table = results.table
+    cells = [cell for cell in results.cells if (cell.data, cell.size) == (data, size)]
+    order = list(dict.fromkeys(column(table, cell) for cell in cells))
+    return [
+        Entry(_label(table, cell), results.ours(cell), results.theirs(cell))
+        for cell in sorted(cells, key=lambda cell: order.index(column(table, cell)))
+    ]
 
 
-def _label(table: Layout, cell: Cell) -> str:
+def _label(table: int, cell: Cell) -> str:
     text = METHODS[cell.method]
     if cell.method != UNDIRECTED:
         text += f" L={cell.num_layers}"
-    if table.parameter == "K":
+    if parameter(table) == "K":
         text += f" K={cell.num_samples}"
-    return text + (", shared" if table.number == 4 and cell.shared_context else "")
+    return text + (", shared" if table == 4 and cell.shared_context else "")
 
 
-def _panel(ax: Axes, name: str, lines: list[Entry]) -> None:
-    ax.set_title(name, loc="left")
-    heights = range(len(lines))
-    theirs = [
-        (y, e.theirs.mean, e.theirs.std) for y, e in zip(heights, lines, strict=True) if e.theirs
-    ]
-    ours = [(y, e.ours.mean, e.ours.std) for y, e in zip(heights, lines, strict=True) if e.ours]
-    for points, marker, colour, label in (
-        (theirs, "D", GREY, "the paper"),
-        (ours, "o", BLUE, "this program"),
-    ):
-        if points:
-            y, mean, std = zip(*points, strict=True)
-            spread = [s or 0 for s in std]
-            ax.errorbar(mean, y, xerr=spread, fmt=marker, color=colour, label=label, markersize=5)
-    ax.set_yticks(list(heights), [entry.label for entry in lines])
-    ax.set_ylim(len(lines) - 0.5, -0.5)
-    ax.set_xlabel("test NLL (nats)")
-    ax.grid(axis="x", color="#e6e8eb")
-    ax.spines[["top", "right"]].set_visible(False)
-    if ours or theirs:
-        ax.legend(frameon=False, fontsize="small")
+def _panel(axes: Axes, name: str, lines: list[Entry]) -> None:
+    axes.set_title(name, loc="left")
+    _dots(axes, [entry.theirs for entry in lines], "D", GREY, "the paper")
+    _dots(axes, [entry.ours for entry in lines], "o", BLUE, "this program")
+    axes.set_yticks(range(len(lines)), [entry.label for entry in lines])
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    axes.set_xlabel("test NLL (nats)")
+    axes.grid(axis="x", color="#e6e8eb")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _dots(
+    axes: Axes, values: Sequence[Statistic | Value | None], marker: str, colour: str, label: str
+) -> None:
+    points = [(value.mean, y, value.std or 0) for y, value in enumerate(values) if value]
+    if points:
+        mean, y, std = zip(*points, strict=True)
+        axes.errorbar(mean, y, xerr=std, fmt=marker, color=colour, label=label, markersize=5)

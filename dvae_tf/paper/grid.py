@@ -1,4 +1,4 @@
-"""A table's runs: what is asked for, as configurations with the names of their folders."""
+"""A table's runs: their configurations and the names of their folders."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvae_tf.config import FIELDS, Config, ConfigError, resolve
-from dvae_tf.paper.layout import Layout, layout
-from dvae_tf.paper.tables import UNDIRECTED, Cell
+from dvae_tf.paper.layout import UNDIRECTED, Cell, belongs, cells
 
 DATASETS = {"mnist": "binarized_mnist"}
-"""The program's names of the datasets that the tables call otherwise."""
+"""What the program calls the tables' datasets, where the names differ."""
 
 POSTERIORS = {
     "dvae#": {"posterior": "directed", "relaxation": "power"},
@@ -20,25 +19,13 @@ POSTERIORS = {
     "pwl": {"posterior": "directed", "relaxation": "pwl"},
     UNDIRECTED: {"posterior": "undirected", "relaxation": "pwl"},
 }
-"""What a method is to the program."""
-
-SET_BY_GRID = (
-    "task",
-    "dataset",
-    "posterior",
-    "relaxation",
-    "num_latents",
-    "num_layers",
-    "shared_context",
-    "num_samples",
-    "seed",
-)
+"""The settings that make a method."""
 
 _BOOLEANS = {"true": True, "false": False}
 
 
 class Run(NamedTuple):
-    """A run of the grid: what it is of, its folder's name, and everything that decides it."""
+    """A run of the grid: its model and seed, its folder's name, and its whole configuration."""
 
     cell: Cell
     seed: int
@@ -48,14 +35,14 @@ class Run(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """What of a table is to be run; empty means all of the paper's.
+    """Which part of a table to run; an empty field selects everything in the paper's.
 
     Attributes:
       table: 1, 2, 3 or 4.
-      rows: names as `row_name` gives them, or methods, for all of their L.
+      rows: names as `row_name` gives them, or methods, which select all of their L.
       data, sizes, samples: as in `Cell`; samples are K, for Tables 2 and 3.
       seeds: of the runs of each cell.
-      settings: fields of the configuration, other than the grid's own; None means not given.
+      settings: other fields of the configuration; None means not given.
     """
 
     table: int
@@ -66,42 +53,38 @@ class Selection:
     seeds: tuple[int, ...] = (0,)
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def layout(self) -> Layout:
-        """The table, with what is selected beyond the paper's."""
-        return layout(self.table, self.data, self.sizes, self.samples)
+    def cells(self) -> list[Cell]:
+        """The whole table, extended by the datasets, sizes and K that the paper's lacks."""
+        return cells(self.table, self.data, self.sizes, self.samples)
 
     def runs(self) -> list[Run]:
-        """The runs, those of a seed after those of the one before it.
+        """The selected runs, seed by seed.
 
         Raises:
-          ConfigError: a name or a setting that there is not.
+          ConfigError: an unknown name or setting, or nothing is selected.
         """
-        self._check_rows()
-        cells = [cell for cell in self.layout().cells() if self._selects(cell)]
-        if not cells or not self.seeds:
+        own = [cell for cell in self.cells() if belongs(self.table, cell)]
+        self._check(own)
+        chosen = [cell for cell in own if self._selects(cell)]
+        if not chosen or not self.seeds:
             raise ConfigError(f"--table={self.table}: the flags given leave no run of it")
-        runs = [make_run(cell, seed, self.settings) for seed in self.seeds for cell in cells]
+        runs = [make_run(cell, seed, self.settings) for seed in self.seeds for cell in chosen]
         return list({run.name: run for run in runs}.values())
 
     def _selects(self, cell: Cell) -> bool:
-        def asked(value: object, given: tuple) -> bool:
-            return not given or value in given
-
-        row = not self.rows or row_name(cell) in self.rows or cell.method in self.rows
-        samples = self.samples if self.table in (2, 3) else ()
         return (
-            row
-            and asked(cell.data, self.data)
-            and asked(cell.size, self.sizes)
-            and asked(cell.num_samples, samples)
+            (not self.rows or not {row_name(cell), cell.method}.isdisjoint(self.rows))
+            and (not self.data or cell.data in self.data)
+            and (not self.sizes or cell.size in self.sizes)
+            and (not self.samples or cell.num_samples in self.samples)
         )
 
-    def _check_rows(self) -> None:
-        cells = self.layout().cells()
-        accepted = sorted({row_name(c) for c in cells} | {c.method for c in cells})
-        unknown = [row for row in self.rows if row not in accepted]
-        if unknown:
-            raise ConfigError(f"--rows: found {unknown[0]}, accepted is {', '.join(accepted)}")
+    def _check(self, own: list[Cell]) -> None:
+        accepted = {row_name(cell) for cell in own} | {cell.method for cell in own}
+        for row in self.rows:
+            if row not in accepted:
+                names = ", ".join(sorted(accepted))
+                raise ConfigError(f"--rows: found {row}, accepted is {names}")
         if self.samples and self.table not in (2, 3):
             raise ConfigError(
                 f"--k: found {self.samples[0]} with --table={self.table}, accepted is none: "
@@ -110,26 +93,29 @@ class Selection:
 
 
 def make_run(cell: Cell, seed: int, settings: Mapping[str, Any]) -> Run:
-    """The run of a cell with a seed; ConfigError for a setting that is not accepted."""
+    """The run of a cell with a seed; ConfigError names a setting that is not accepted."""
     cell = canonical(cell)
-    config = resolve(
-        DATASETS.get(cell.data, cell.data),
-        task=cell.task,
-        **POSTERIORS[cell.method],
-        num_latents=2 * cell.size,
-        num_layers=cell.num_layers,
-        shared_context=cell.shared_context,
-        num_samples=cell.num_samples,
-        seed=seed,
-        **settings,
-    )
+    config = resolve(**_of_cell(cell), seed=seed, **settings)
     return Run(cell, seed, f"{stem(cell)}_seed{seed}", config)
 
 
-def canonical(cell: Cell) -> Cell:
-    """One cell for models that are the same.
+def _of_cell(cell: Cell) -> dict[str, Any]:
+    """The fields of the configuration that a cell determines."""
+    return {
+        "dataset": DATASETS.get(cell.data, cell.data),
+        "task": cell.task,
+        **POSTERIORS[cell.method],
+        "num_latents": 2 * cell.size,
+        "num_layers": cell.num_layers,
+        "shared_context": cell.shared_context,
+        "num_samples": cell.num_samples,
+    }
 
-    With one group there is nothing to share a context with: "in the L = 1 case, both structures are
+
+def canonical(cell: Cell) -> Cell:
+    """The same cell for models that are the same.
+
+    A single group has nothing to share a context with: "in the L = 1 case, both structures are
     identical" (the paper's Appendix B).
     """
     return cell._replace(shared_context=True) if cell.num_layers == 1 else cell
@@ -142,21 +128,19 @@ def row_name(cell: Cell) -> str:
 
 def stem(cell: Cell) -> str:
     """The name of a cell's folders up to the seed, such as mnist_100_pwl_l2_k1."""
-    cell = canonical(cell)
-    named = {UNDIRECTED: "undirected", "dvae#": "power"}
-    parts = [Path(cell.data).stem, str(cell.size), named.get(cell.method, cell.method)]
-    if cell.method != UNDIRECTED:
-        parts.append(f"l{cell.num_layers}")
+    named = {"dvae##": "undirected", "dvae#": "power"}
+    method, *layers = row_name(cell).split("_")
+    parts = [Path(cell.data).stem, cell.size, named.get(method, method), *layers]
     parts.append(f"k{cell.num_samples}")
-    if not cell.shared_context:
+    if not canonical(cell).shared_context:
         parts.append("separate")
     if cell.task != "vae":
         parts.append("structured")
-    return "_".join(parts)
+    return "_".join(map(str, parts))
 
 
 def integers(flag: str, texts: list[str]) -> tuple[int, ...]:
-    """Numbers from a flag's texts; ConfigError for anything else, or a negative one."""
+    """A flag's texts as numbers; ConfigError unless each is a non-negative integer."""
     for text in texts:
         if not text.isdecimal():
             raise ConfigError(f"--{flag}: found {text}, accepted are whole numbers, as in 1,2,3")
@@ -164,24 +148,24 @@ def integers(flag: str, texts: list[str]) -> tuple[int, ...]:
 
 
 def parse_settings(texts: list[str]) -> dict[str, Any]:
-    """Fields of the configuration from texts "name=value".
+    """Parses "name=value" texts into fields of the configuration.
 
     Raises:
-      ConfigError: no such field, one that the grid sets, or a value of another type.
+      ConfigError: an unknown field, one that the grid sets, or a value of the wrong type.
     """
-    types: dict[str, Any] = {name: type(getattr(Config(), name)) for name in FIELDS}
-    accepted = [name for name in FIELDS if name not in SET_BY_GRID]
+    own = {"seed", *_of_cell(Cell("mnist", 100, UNDIRECTED))}
+    accepted = [name for name in FIELDS if name not in own]
     settings: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or name not in accepted:
-            raise ConfigError(
-                f"--set: found {text}, accepted is name=value with a name of {', '.join(accepted)}"
-            )
+            names = ", ".join(accepted)
+            raise ConfigError(f"--set: found {text}, accepted is name=value with a name of {names}")
+        kind = type(getattr(Config, name))
         try:
-            settings[name] = _BOOLEANS[value.lower()] if types[name] is bool else types[name](value)
+            settings[name] = _BOOLEANS[value.lower()] if kind is bool else kind(value)
         except (ValueError, KeyError):
             raise ConfigError(
-                f"--set: found {text}, accepted is a value of type {types[name].__name__}"
+                f"--set: found {text}, accepted is a value of type {kind.__name__}"
             ) from None
     return settings

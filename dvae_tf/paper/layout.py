@@ -1,20 +1,12 @@
-"""How each table is laid out: its lines, its columns, and what is in each place."""
+"""The models of the paper's Tables 1 to 4, and the line and column of each."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from dvae_tf.paper.tables import (
-    DATA,
-    DIRECTED,
-    LAYERS,
-    PAPER,
-    SAMPLES,
-    SIZES,
-    UNDIRECTED,
-    Cell,
-    Value,
-)
+UNDIRECTED = "dvae##"
+METHODS = {"dvae#": "DVAE#", "concrete": "Concrete", "pwl": "PWL", UNDIRECTED: "DVAE##"}
+"""The paper's names of the methods."""
 
 TITLES = {
     1: "variational bound, shared context",
@@ -22,100 +14,84 @@ TITLES = {
     3: "structured prediction",
     4: "with and without shared context",
 }
-METHODS = {"dvae#": "DVAE#", "concrete": "Concrete", "pwl": "PWL", UNDIRECTED: "DVAE##"}
-"""A method's name as the paper writes it."""
+DATA = ("mnist", "omniglot")
+LAYERS = (1, 2, 4)
+SAMPLES = (1, 5, 25)
 
 
-class Column(NamedTuple):
-    """A column of models.
+class Cell(NamedTuple):
+    """A model on a dataset: the subject of one number in a table.
 
     Attributes:
-      method: a key of METHODS.
-      num_layers: L, or None where the line says it.
-      shared_context: as in `Cell`.
-      belongs: whether the table's runs include the column's; Table 4 only shows those of Table 1.
+      data: "mnist" or "omniglot", or any other name or path that the program's datasets have.
+      size: units on each side of the RBMs; 100 means 100+100.
+      method: "dvae#", "concrete", "pwl" (directed posteriors) or "dvae##" (undirected).
+      num_layers: L, groups of a directed posterior.
+      num_samples: K of the importance-weighted bound; 1 is the variational bound.
+      shared_context: whether the groups of a directed posterior share a context.
+      task: "vae", or "structured_prediction" of the bottom half given the top.
     """
 
+    data: str
+    size: int
     method: str
-    num_layers: int | None
+    num_layers: int = 1
+    num_samples: int = 1
     shared_context: bool = True
-    belongs: bool = True
+    task: str = "vae"
 
 
-class Layout(NamedTuple):
-    """A table: for each size a block, in it a line for each dataset and parameter.
-
-    Attributes:
-      number: of the table.
-      parameter: what a line varies: "L" or "K".
-      values: the parameter's.
-      data, sizes: as in `Cell`.
-      columns: the models.
-    """
-
-    number: int
-    parameter: str
-    values: tuple[int, ...]
-    data: tuple[str, ...]
-    sizes: tuple[int, ...]
-    columns: tuple[Column, ...]
-
-    def cell(self, data: str, size: int, value: int, column: Column) -> Cell | None:
-        """What is in a place; None where there is nothing, as below the first line of DVAE##."""
-        task = "structured_prediction" if self.number == 3 else "vae"
-        if column.num_layers is not None:
-            return Cell(data, size, column.method, column.num_layers, value, task=task)
-        if column.method == UNDIRECTED and value > 1:
-            return None
-        return Cell(data, size, column.method, value, 1, column.shared_context, task)
-
-    def cells(self) -> list[Cell]:
-        """Everything in the table that its own runs fill, in reading order."""
-        places = (
-            self.cell(data, size, value, column)
-            for size in self.sizes
-            for data in self.data
-            for value in self.values
-            for column in self.columns
-            if column.belongs
-        )
-        return [cell for cell in places if cell is not None]
+def parameter(table: int) -> str:
+    """What varies from line to line: "L", or "K" where each L has a column of its own."""
+    return "K" if table in (2, 3) else "L"
 
 
-def layout(
+def line(table: int, cell: Cell) -> tuple[str, int]:
+    """A cell's line within the block of its size: dataset, and L or K."""
+    return cell.data, cell.num_samples if parameter(table) == "K" else cell.num_layers
+
+
+def column(table: int, cell: Cell) -> str:
+    """The heading of a cell's column."""
+    text = METHODS[cell.method]
+    if parameter(table) == "K" and cell.method != UNDIRECTED:
+        text += f" L={cell.num_layers}"
+    return text + (", shared" if table == 4 and cell.shared_context else "")
+
+
+def cells(
     table: int,
     data: tuple[str, ...] = (),
     sizes: tuple[int, ...] = (),
     samples: tuple[int, ...] = (),
-) -> Layout:
-    """The paper's table, with lines and blocks for further datasets, sizes and K."""
-    varies_k = table in (2, 3)
-    return Layout(
-        number=table,
-        parameter="K" if varies_k else "L",
-        values=_with(SAMPLES, samples) if varies_k else LAYERS,
-        data=(*DATA, *(name for name in data if name not in DATA)),
-        sizes=_with(SIZES[table], sizes),
-        columns=_columns(table),
-    )
+) -> list[Cell]:
+    """The paper's table in reading order, extended to further datasets, sizes and K."""
+    values = sorted({*SAMPLES, *samples}) if parameter(table) == "K" else LAYERS
+    return [
+        model._replace(data=name, size=size)
+        for size in sorted({*((100,) if table == 3 else (100, 200)), *sizes})
+        for name in dict.fromkeys((*DATA, *data))
+        for value in values
+        for model in _models(table, value)
+    ]
 
 
-def paper_value(table: int, cell: Cell) -> Value | None:
-    """The paper's number; None where it has none."""
-    value = PAPER[table].get(cell)
-    return PAPER[1].get(cell) if value is None and table == 4 else value
+def belongs(table: int, cell: Cell) -> bool:
+    """Whether the table's own runs fill a cell: Table 4 also shows numbers of Table 1."""
+    return table != 4 or not cell.shared_context
 
 
-def _columns(table: int) -> tuple[Column, ...]:
-    directed = tuple(Column(method, None) for method in DIRECTED)
-    if table == 1:
-        return (*directed, Column(UNDIRECTED, None))
-    if table == 4:
-        without = (column._replace(shared_context=False) for column in directed)
-        shown = (column._replace(belongs=False) for column in directed)
-        return tuple(c for pair in zip(without, shown, strict=True) for c in pair)
-    return (*(Column("pwl", num_layers) for num_layers in LAYERS), Column(UNDIRECTED, 1))
-
-
-def _with(paper: tuple[int, ...], given: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(sorted({*paper, *given}))
+def _models(table: int, value: int) -> list[Cell]:
+    """The models of a line, from the left."""
+    if parameter(table) == "K":
+        task = "structured_prediction" if table == 3 else "vae"
+        models = [("pwl", num_layers) for num_layers in LAYERS] + [(UNDIRECTED, 1)]
+        return [Cell("", 0, *model, num_samples=value, task=task) for model in models]
+    contexts = (False, True) if table == 4 else (True,)
+    directed = [
+        Cell("", 0, method, value, shared_context=shared)
+        for method in METHODS
+        for shared in contexts
+        if method != UNDIRECTED
+    ]
+    return directed + ([Cell("", 0, UNDIRECTED)] if table == 1 and value == 1 else [])

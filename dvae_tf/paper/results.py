@@ -1,51 +1,33 @@
-"""What the finished runs of a table came to, read from their folders."""
+"""Results of a table's finished runs, read from their folders."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from dvae_tf.config import Config
 from dvae_tf.data.mat import read_shapes
-from dvae_tf.paper.grid import Run, canonical, make_run, stem
-from dvae_tf.paper.layout import Layout
+from dvae_tf.paper.grid import Run, Selection, canonical, make_run, stem
+from dvae_tf.paper.layout import Cell
 from dvae_tf.paper.runner import read_commits
-from dvae_tf.paper.tables import Cell
+from dvae_tf.paper.tables import Value, paper_value
 
 FULL_OMNIGLOT = {"data": (784, 24345), "testdata": (784, 8070)}
-"""Shapes of the arrays of the set that the paper's OMNIGLOT columns are of."""
+"""Shapes of the arrays in the OMNIGLOT file that the paper used."""
 
 TEST_IMAGES = {"mnist": 10_000, "omniglot": 8070}
-"""Test images of the datasets that the paper reports."""
+"""Sizes of the paper's test sets."""
 
 
 class Finished(NamedTuple):
-    """A run with its metrics and the commits that it was run with."""
+    """A run, its metrics, and the commits of the code that ran it."""
 
     run: Run
     metrics: dict[str, Any]
-    commits: tuple[str, ...]
-
-
-class Results(NamedTuple):
-    """The finished runs of a table, of any seed.
-
-    Attributes:
-      finished: those with the settings asked for.
-      left_out: names of those with other settings.
-    """
-
-    finished: list[Finished]
-    left_out: list[str]
-
-    def statistic(self, cell: Cell) -> Statistic | None:
-        """The cell's test NLL over its runs; None without any."""
-        nll = [f.metrics["test_nll"] for f in self.finished if f.run.cell == canonical(cell)]
-        return Statistic.of(nll) if nll else None
+    commits: list[str]
 
 
 class Statistic(NamedTuple):
@@ -58,62 +40,76 @@ class Statistic(NamedTuple):
     @staticmethod
     def of(values: Sequence[float]) -> Statistic:
         """The statistic of one or more values."""
-        n = len(values)
-        return Statistic(
-            float(np.mean(values)), float(np.std(values, ddof=1)) if n > 1 else None, n
-        )
+        std = statistics.stdev(values) if len(values) > 1 else None
+        return Statistic(statistics.fmean(values), std, len(values))
 
 
-def gather(table: Layout, settings: Mapping[str, Any], output_dir: Path) -> Results:
-    """Reads every finished run of a table in `output_dir`.
+class Results(NamedTuple):
+    """A table's finished runs, whatever their seeds.
 
-    Table 4 takes the columns that are Table 1's along. ConfigError names a damaged config.json.
+    Attributes:
+      table: its number.
+      cells: all of the table's.
+      finished: the runs with the requested settings.
+      left_out: names of runs with other settings.
+      incomparable: datasets that differ from the paper's.
     """
-    places = (
-        table.cell(data, size, value, column)
-        for size in table.sizes
-        for data in table.data
-        for value in table.values
-        for column in table.columns
-    )
-    # a dict, as Table 4 has each cell of L = 1 twice
-    cells = dict.fromkeys(canonical(cell) for cell in places if cell is not None)
-    results = Results([], [])
-    for cell in cells:
+
+    table: int
+    cells: list[Cell]
+    finished: list[Finished]
+    left_out: list[str]
+    incomparable: set[str]
+
+    def ours(self, cell: Cell) -> Statistic | None:
+        """Test NLL over a cell's runs, or None if there are none."""
+        nll = [f.metrics["test_nll"] for f in self.finished if f.run.cell == canonical(cell)]
+        return Statistic.of(nll) if nll else None
+
+    def theirs(self, cell: Cell) -> Value | None:
+        """The paper's number, or None if it has none or used another dataset."""
+        return None if cell.data in self.incomparable else paper_value(self.table, cell)
+
+
+def gather(selection: Selection, output_dir: Path, data_dir: Path) -> Results:
+    """Reads all finished runs of a table in `output_dir`, selected or not.
+
+    For Table 4 these include runs of Table 1. ConfigError names a damaged config.json.
+    """
+    cells = selection.cells()
+    finished, left_out = [], []
+    for cell in dict.fromkeys(map(canonical, cells)):  # Table 4 has each cell of L = 1 twice
         for path in sorted(output_dir.glob(f"{stem(cell)}_seed*/metrics.json"), key=_seed):
-            run = make_run(cell, _seed(path), settings)
-            config = Config.from_json(path.with_name("config.json"))
-            if run.config.differences(config):
-                results.left_out.append(run.name)
+            run = make_run(cell, _seed(path), selection.settings)
+            if run.config.differences(Config.from_json(path.with_name("config.json"))):
+                left_out.append(run.name)
             else:
                 metrics = json.loads(path.read_text())
-                commits = tuple(read_commits(path.parent))
-                results.finished.append(Finished(run, metrics, commits))
-    return results
+                finished.append(Finished(run, metrics, read_commits(path.parent)))
+    found = _incomparable(data_dir, finished)
+    return Results(selection.table, cells, finished, left_out, found)
 
 
-def incomparable(data_dir: Path, finished: Iterable[Finished]) -> set[str]:
-    """Datasets here that are not those of the paper, so that NLLs must not be compared.
+def _incomparable(data_dir: Path, finished: Iterable[Finished]) -> set[str]:
+    """Datasets that differ from the paper's.
 
-    Told by the shapes in OMNIGLOT's file, whatever its name, and by the number of test images that
-    finished runs were evaluated on.
+    Judged by the shapes in OMNIGLOT's file, whatever its name, and by the number of test images
+    that finished runs were evaluated on.
     """
+    evaluated = {(f.run.cell.data, f.metrics.get("num_images")) for f in finished}
     found = {
-        f.run.cell.data
-        for f in finished
-        if (expected := TEST_IMAGES.get(f.run.cell.data))
-        and f.metrics.get("num_images", expected) != expected
+        data
+        for data, count in evaluated
+        if count is not None and count != TEST_IMAGES.get(data, count)
     }
-    return found | ({"omniglot"} if _omniglot_is_partial(data_dir) else set())
+    return found | ({"omniglot"} if _omniglot_is_partial(data_dir.expanduser()) else set())
 
 
 def _omniglot_is_partial(data_dir: Path) -> bool:
     """Whether the file that the loader would read is not the full set; no file is downloaded."""
-    for name in ("chardata.mat", "omniglot_small.mat"):
-        path = data_dir.expanduser() / name
+    for path in (data_dir / "chardata.mat", data_dir / "omniglot_small.mat"):
         if path.exists():
-            shapes = read_shapes(path)
-            return any(shapes.get(array) != shape for array, shape in FULL_OMNIGLOT.items())
+            return not FULL_OMNIGLOT.items() <= read_shapes(path).items()
     return False
 
 

@@ -1,4 +1,4 @@
-"""Runs of a grid one after another: finished ones are kept, failed ones told and passed over."""
+"""Runs of a grid one after another: finished ones are kept, failed ones reported and skipped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -15,11 +14,11 @@ from dvae_tf.paper.child import PROJECT, RunError
 from dvae_tf.paper.grid import Run
 from dvae_tf.progress import say
 
-RunFn = Callable[[Config, Path], dict[str, Any]]
-"""(config, log_dir) -> metrics; leaves metrics.json in log_dir; RunError if the run fails."""
+RunFn = Callable[[Config, Path], object]
+"""(config, log_dir): leaves metrics.json in log_dir; RunError if the run fails."""
 
 COMMITS = "commits.txt"
-"""In a run's folder: the commits that it was run with, one a line."""
+"""File in a run's folder: the commits of the code that ran it, one per line."""
 
 
 def run_all(
@@ -28,16 +27,10 @@ def run_all(
     run_fn: RunFn,
     on_finished: Callable[[], None] = lambda: None,
 ) -> dict[str, str]:
-    """Runs what is not finished.
-
-    Args:
-      runs: in order.
-      output_dir: has a folder for each run.
-      run_fn: makes one run.
-      on_finished: called after each run that was made.
+    """Makes the unfinished runs in order, each in its own folder of `output_dir`.
 
     Returns:
-      Reasons of the runs that failed, by name.
+      Why runs failed, by name. `on_finished` is called after each of the others.
 
     Raises:
       ConfigError: a folder holds a run with another configuration; nothing was run.
@@ -49,7 +42,9 @@ def run_all(
     commit = current_commit()
     with tqdm(total=len(runs), initial=len(runs) - len(todo), desc="runs", unit="run") as bar:
         for run in todo:
-            _announce(bar, run)
+            # the bar of all runs stays above the run's own
+            bar.set_description(run.name)
+            print(file=sys.stderr, flush=True)
             record_commit(output_dir / run.name, commit)
             try:
                 run_fn(run.config, output_dir / run.name)
@@ -93,7 +88,7 @@ def current_commit() -> str:
 
 
 def record_commit(log_dir: Path, commit: str) -> None:
-    """Notes a commit in the run's folder, unless it is the last one noted."""
+    """Appends a commit to the run's list unless it is the last one there."""
     if read_commits(log_dir)[-1:] != [commit]:
         log_dir.mkdir(parents=True, exist_ok=True)
         with (log_dir / COMMITS).open("a") as file:
@@ -101,25 +96,15 @@ def record_commit(log_dir: Path, commit: str) -> None:
 
 
 def read_commits(log_dir: Path) -> list[str]:
-    """The commits that the run was run with, in order."""
+    """The commits of the code that ran a run, in order."""
     path = log_dir / COMMITS
     return path.read_text().split() if path.exists() else []
 
 
 def _git(*arguments: str) -> str | None:
     """What git says, or None if it cannot."""
+    command = ["git", "-C", str(PROJECT), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, check=True
-        )
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
-
-
-def _announce(bar: tqdm, run: Run) -> None:
-    """Shows the bar above the run's own."""
-    bar.set_description(run.name, refresh=False)
-    bar.refresh()
-    sys.stderr.write("\n")
-    sys.stderr.flush()

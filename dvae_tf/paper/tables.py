@@ -5,27 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-
-class Cell(NamedTuple):
-    """A model on a dataset: what one number of a table is of.
-
-    Attributes:
-      data: "mnist" or "omniglot", or any other name or path that the program's datasets have.
-      size: units on each side of the RBMs; 100 means 100+100.
-      method: "dvae#", "concrete", "pwl" (directed posteriors) or "dvae##" (undirected).
-      num_layers: L, groups of a directed posterior.
-      num_samples: K of the importance-weighted bound; 1 is the variational bound.
-      shared_context: whether the groups of a directed posterior share a context.
-      task: "vae", or "structured_prediction" of the bottom half given the top.
-    """
-
-    data: str
-    size: int
-    method: str
-    num_layers: int = 1
-    num_samples: int = 1
-    shared_context: bool = True
-    task: str = "vae"
+from dvae_tf.paper.layout import Cell, belongs, cells, line
 
 
 class Value(NamedTuple):
@@ -34,12 +14,6 @@ class Value(NamedTuple):
     mean: float
     std: float | None
 
-
-DATA = ("mnist", "omniglot")
-LAYERS = (1, 2, 4)
-SAMPLES = (1, 5, 25)
-DIRECTED = ("dvae#", "concrete", "pwl")
-UNDIRECTED = "dvae##"
 
 # Tables 1 and 4: a line for each L; for each size the DVAE#, Concrete and PWL columns, and in
 # Table 1 a fourth, DVAE##, which has L = 1 alone. Tables 2 and 3: a line for each K; for each size
@@ -79,39 +53,24 @@ omniglot 4 | 101.93 102.76 101.97 | 99.63 100.99 100.45
 """,
 }
 
-SIZES = {1: (100, 200), 2: (100, 200), 3: (100,), 4: (100, 200)}
+
+def _numbers(table: int) -> Iterator[tuple[Cell, Value]]:
+    own = [cell for cell in cells(table) if belongs(table, cell)]
+    for row in _TEXT[table].strip().splitlines():
+        head, *blocks = row.split("|")
+        data, value = head.split()
+        found = [cell for cell in own if line(table, cell) == (data, int(value))]
+        for cell, text in zip(found, " ".join(blocks).split(), strict=True):
+            mean, _, std = text.partition("±")
+            yield cell, Value(float(mean), float(std) if std else None)
 
 
-def _numbers(table: int) -> Iterator[tuple[str, int, int, int, Value]]:
-    """(data, the line's L or K, size, column, number) of each number of a table."""
-    for line in _TEXT[table].strip().splitlines():
-        head, *blocks = line.split("|")
-        data, parameter = head.split()
-        for size, block in zip(SIZES[table], blocks, strict=True):
-            for column, text in enumerate(block.split()):
-                mean, _, std = text.partition("±")
-                value = Value(float(mean), float(std) if std else None)
-                yield data, int(parameter), size, column, value
+PAPER = {table: dict(_numbers(table)) for table in _TEXT}
+"""Each table's numbers by cell. Table 4 has those without shared context; its columns with it
+repeat Table 1."""
 
 
-def _of_layers(table: int) -> dict[Cell, Value]:
-    methods = (*DIRECTED, UNDIRECTED)
-    shared = table == 1
-    return {
-        Cell(data, size, methods[column], num_layers, shared_context=shared): value
-        for data, num_layers, size, column, value in _numbers(table)
-    }
-
-
-def _of_samples(table: int) -> dict[Cell, Value]:
-    models = (*(("pwl", num_layers) for num_layers in LAYERS), (UNDIRECTED, 1))
-    task = "structured_prediction" if table == 3 else "vae"
-    return {
-        Cell(data, size, *models[column], num_samples, task=task): value
-        for data, num_samples, size, column, value in _numbers(table)
-    }
-
-
-PAPER = {1: _of_layers(1), 2: _of_samples(2), 3: _of_samples(3), 4: _of_layers(4)}
-"""For each table, its numbers by what they are of. Table 4 is without shared context; its columns
-with it repeat Table 1."""
+def paper_value(table: int, cell: Cell) -> Value | None:
+    """The paper's number for a cell, or None."""
+    value = PAPER[table].get(cell)
+    return PAPER[1].get(cell) if value is None and table == 4 else value

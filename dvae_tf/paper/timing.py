@@ -1,4 +1,4 @@
-"""How long runs will take: by finished runs like them, or by figures named in the benchmarks."""
+"""Estimates of how long runs take, from finished runs like them or from benchmarks/README.md."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ FREE_OF_COST = (
     "prior_temperatures",
     "checkpoint_every",
 )
-"""Fields that do not change what a step costs; any other one may."""
+"""Fields that do not affect the cost of a step; all others may."""
 
 IMAGES = {"binarized_mnist": (10_000, 10_000), "omniglot": (1345, 8070), "digits": (200, 300)}
-"""Validation and test images of the datasets; others are taken to be as large as MNIST."""
+"""Validation and test images of each dataset; unknown ones count as MNIST."""
 
 
 class Cost(NamedTuple):
     """What steps and evaluation took.
 
     Attributes:
-      step: seconds of a training step; contains its share of the compilation.
-      sample: seconds of an importance sample of one image in evaluation; contains its share of
-        the prior's log Z. None where it is not known.
-      steps: of the run that told them.
+      step: seconds per training step, its share of the compilation included.
+      sample: seconds per importance sample of an image in evaluation, its share of the prior's
+        log Z included; None if unknown.
+      steps: number of steps of the measured run.
     """
 
     step: float
@@ -49,32 +49,27 @@ class Cost(NamedTuple):
     steps: int = 0
 
 
-class Reference(NamedTuple):
-    """Milliseconds of a step of DVAE## with 5 prior sweeps, and of each further sweep."""
+REFERENCES = {200: Cost(0.0230, 0.079e-3), 400: Cost(0.1033, None)}
+"""DVAE## with 5 prior sweeps, by latents: medians of benchmarks/README.md, two cores; and of the
+README's 20,000-step run, 794 s for 1000 samples of 10,000 images."""
 
-    step: float
-    sweep: float
-    sample: float | None
-
-
-REFERENCES = {200: Reference(23.0, 0.75, 0.079), 400: Reference(103.3, 1.88, None)}
-"""By latents: medians of benchmarks/README.md (steps; sweeps of 1000 chains), two cores; and of the
-README's 20,000-step run, 794 s for 1000 samples of 10,000 images, in milliseconds a sample."""
+SWEEP = {200: 0.75e-3, 400: 1.88e-3}
+"""Seconds of each further prior sweep, of 1000 chains."""
 
 
 class Expected(NamedTuple):
-    """Expected seconds of a run, None if nothing is known, and where that is from."""
+    """Expected seconds of a run, None if unknown, and the source of the estimate."""
 
     seconds: float | None
     source: str
 
 
 def estimator(output_dir: Path) -> Callable[[Config], Expected]:
-    """What to expect of a configuration, given the finished runs in `output_dir`."""
-    measured = measure(output_dir)
+    """Estimates a configuration's time from the finished runs in `output_dir`."""
+    measured = _measure(output_dir)
 
     def expect(config: Config) -> Expected:
-        if costs := measured.get(cost_class(config)):
+        if costs := measured.get(_cost_class(config)):
             # the longest: compilation is the least part of them
             steps = max(cost.steps for cost in costs)
             costs = [cost for cost in costs if cost.steps == steps]
@@ -82,38 +77,15 @@ def estimator(output_dir: Path) -> Callable[[Config], Expected]:
             cost = Cost(median(c.step for c in costs), median(samples) if samples else None)
             source = f"measured: {len(costs)} finished like it, of {steps:,} steps"
             return _expected(config, cost, source)
-        if cost_class(config) == cost_class(_referred(config)):
-            step, sweep, sample = REFERENCES[config.num_latents]
-            ms = step + sweep * (config.prior_sweeps - 5)
-            cost = Cost(ms / 1000, sample / 1000 if sample else None)
-            return _expected(config, cost, f"reference: {ms:.0f} ms a step by benchmarks/README.md")
+        size, sweeps = config.num_latents, config.prior_sweeps
+        referred = dataclasses.replace(Config(), num_latents=size, prior_sweeps=sweeps)
+        if size in REFERENCES and _cost_class(config) == _cost_class(referred):
+            step = REFERENCES[size].step + SWEEP[size] * (sweeps - 5)
+            source = f"reference: {1000 * step:.0f} ms a step by benchmarks/README.md"
+            return _expected(config, REFERENCES[size]._replace(step=step), source)
         return Expected(None, "nothing measured yet")
 
     return expect
-
-
-def measure(output_dir: Path) -> dict[tuple, list[Cost]]:
-    """Costs of the finished runs, by `cost_class`; folders of anything else are passed over."""
-    measured = defaultdict(list)
-    for path in sorted(output_dir.glob("*/metrics.json")):
-        try:
-            config = Config.from_json(path.with_name("config.json"))
-            metrics = json.loads(path.read_text())
-            step = metrics["seconds"] / metrics["steps"]
-        except (ConfigError, OSError, ValueError, KeyError):
-            continue
-        sample = None
-        if "evaluation_seconds" in metrics:
-            samples = metrics["num_images"] * metrics["num_samples"]
-            sample = metrics["evaluation_seconds"] / samples
-        measured[cost_class(config)].append(Cost(step, sample, metrics["steps"]))
-    return dict(measured)
-
-
-def cost_class(config: Config) -> tuple:
-    """Equal for configurations whose steps cost the same."""
-    fields = dataclasses.asdict(config)
-    return tuple(value for name, value in fields.items() if name not in FREE_OF_COST)
 
 
 def duration(seconds: float) -> str:
@@ -128,10 +100,27 @@ def duration(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24:02d} h"
 
 
-def _referred(config: Config) -> Config:
-    """The configuration nearest to `config` that a reference is of."""
-    size = config.num_latents if config.num_latents in REFERENCES else next(iter(REFERENCES))
-    return dataclasses.replace(Config(), num_latents=size, prior_sweeps=config.prior_sweeps)
+def _measure(output_dir: Path) -> dict[tuple, list[Cost]]:
+    """Costs of the finished runs, by `_cost_class`; other folders are skipped."""
+    measured = defaultdict(list)
+    for path in sorted(output_dir.glob("*/metrics.json")):
+        try:
+            config = Config.from_json(path.with_name("config.json"))
+            metrics = json.loads(path.read_text())
+            cost = Cost(metrics["seconds"] / metrics["steps"], None, metrics["steps"])
+        except (ConfigError, OSError, ValueError, KeyError):
+            continue
+        if "evaluation_seconds" in metrics:
+            samples = metrics["num_images"] * metrics["num_samples"]
+            cost = cost._replace(sample=metrics["evaluation_seconds"] / samples)
+        measured[_cost_class(config)].append(cost)
+    return dict(measured)
+
+
+def _cost_class(config: Config) -> tuple:
+    """Equal for configurations whose steps cost the same."""
+    fields = dataclasses.asdict(config)
+    return tuple(value for name, value in fields.items() if name not in FREE_OF_COST)
 
 
 def _expected(config: Config, cost: Cost, source: str) -> Expected:

@@ -1,84 +1,91 @@
-"""Backpropagation through relaxed Gibbs sweeps: the gradient of Algorithm 1, written out."""
+"""Algorithm 1: backpropagation through relaxed Gibbs sweeps, in its plain form and written out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from sampler import gibbs, seeds
+from sampler.families import Family
 from sampler.machines.ising import AnyIsingRBM
+from sampler.machines.machine import AnyMachine, State
 
-
-def persistent_sample(
-    phi: AnyIsingRBM,
-    chains: tf.Tensor,
-    num_sweeps: int,
-    num_relaxed_sweeps: int,
-    relaxation: gibbs.SampleFn,
-    seed: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Algorithm 1: advances persistent chains and draws differentiable samples from them.
-
-    Args:
-      phi: RBMs [B].
-      chains: states of the second side, [B, C, n2].
-      num_sweeps: s, hard sweeps at phi.
-      num_relaxed_sweeps: t, see `relaxed_sweeps`.
-      relaxation: how a unit is drawn from its logits in these.
-      seed: int32, shape [2].
-
-    Returns:
-      zeta1 [B, C, n1] and zeta2 [B, C, n2], and the advanced chains.
-    """
-    fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
-    _, chains = gibbs.run(fixed_phi, chains, num_sweeps, seeds.fold_in(seed, 0))
-    relaxed_seeds = [seeds.fold_in(seed, 1 + i) for i in range(num_relaxed_sweeps)]
-    return *relaxed_sweeps(phi, tf.stop_gradient(chains), relaxed_seeds, relaxation), chains
+_State = tuple[tf.Tensor, ...]
 
 
 def relaxed_sweeps(
-    phi: AnyIsingRBM, z2: tf.Tensor, seeds: Sequence[tf.Tensor], relaxation: gibbs.SampleFn
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Relaxed sweeps from hard states, differentiable in phi.
+    phi: AnyMachine, state: State, sweep_seeds: Sequence[tf.Tensor], draw: gibbs.DrawFn
+) -> _State:
+    """Relaxed sweeps from hard states, differentiable in phi by plain autodiff."""
+    for seed in sweep_seeds:
+        state = gibbs.sweep(phi, state, seed, draw)
+    return state
 
-    The logits are linear in phi, so that the gradient is that of sum(g logits) over all sweeps, g
-    being the logits' gradients. Left to autodiff it is a sum of outer products, and XLA on a CPU
-    computes all that they are made of anew for each of their B n1 n2 elements.
+
+def persistent_sample(
+    phi: AnyMachine,
+    state: State,
+    num_sweeps: int,
+    num_relaxed_sweeps: int,
+    draw: gibbs.DrawFn,
+    seed: tf.Tensor,
+    sweeps_fn: Callable[..., _State] = relaxed_sweeps,
+) -> tuple[_State, _State]:
+    """Algorithm 1: s hard sweeps at sg(phi), then t relaxed ones that carry the gradient.
 
     Args:
-      phi: RBMs [B].
-      z2: states of the second side, [B, C, n2]; no gradient flows into them.
-      seeds: one for each sweep, int32, shape [2].
-      relaxation: how a unit is drawn from its logits.
+      phi: machines [B].
+      state: of the chains, [B, C, n_k]; the first block may be None.
+      num_sweeps: s.
+      num_relaxed_sweeps: t.
+      draw: how a block is drawn in the relaxed sweeps.
+      seed: int32, shape [2].
+      sweeps_fn: `relaxed_sweeps`, or a function that gives the same.
 
     Returns:
-      zeta1 [B, C, n1] and zeta2 [B, C, n2].
+      zeta and the advanced chains, states of all blocks.
     """
+    fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
+    hard = gibbs.run(fixed_phi, state, num_sweeps, seeds.fold_in(seed, 0))
+    hard = tuple(map(tf.stop_gradient, hard))
+    relaxed_seeds = [seeds.fold_in(seed, 1 + i) for i in range(num_relaxed_sweeps)]
+    return sweeps_fn(phi, hard, relaxed_seeds, draw), hard
+
+
+def ising_sweeps(
+    phi: AnyIsingRBM, state: State, sweep_seeds: Sequence[tf.Tensor], draw: gibbs.DrawFn
+) -> _State:
+    """`relaxed_sweeps` of RBMs of spins, with the gradient written out.
+
+    Natural parameters are linear in phi, so that the gradient is that of sum(g eta) over all
+    sweeps, g being the gradients in eta. Left to autodiff it is a sum of outer products, and XLA on
+    a CPU computes all that they are made of anew for each of their B n1 n2 elements.
+    """
+    *_, s2 = state
 
     @tf.custom_gradient
-    def sweeps(*parameters: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
+    def sweeps(*parameters: tf.Tensor) -> tuple[_State, Callable]:
         rbm = type(phi)(*parameters)
-        logits: list[tf.Tensor] = []
-        states1: list[tf.Tensor] = []
-        states2 = [z2]
+        etas: list[tf.Tensor] = []
+        states: list[State] = [(None, s2)]
         with tf.GradientTape() as tape:
 
-            def watched(values: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-                tape.watch(values)
-                logits.append(values)
-                return relaxation(values, seed)
+            def watched(family: Family, eta: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+                tape.watch(eta)
+                etas.append(eta)
+                return draw(family, eta, seed)
 
-            for seed in seeds:
-                zeta1, zeta2 = gibbs.sweep(rbm, states2[-1], seed, watched)
-                states1.append(zeta1)
-                states2.append(zeta2)
+            for seed in sweep_seeds:
+                states.append(gibbs.sweep(rbm, states[-1], seed, watched))
 
         def gradient(*upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            of_logits = tape.gradient([zeta1, zeta2], logits, upstream)
-            inputs = states2[:-1], of_logits[::2], states1, of_logits[1::2]
-            return tuple(rbm.pull_back(*(tf.concat(part, 1) for part in inputs)))
+            of_etas = tape.gradient(states[-1], etas, upstream)
+            before, drawn = [s[1] for s in states[:-1]], [s[0] for s in states[1:]]
+            parts: tuple[Any, ...] = before, of_etas[::2], drawn, of_etas[1::2]
+            return tuple(tf.nest.flatten(rbm.pull_back(*(tf.concat(p, 1) for p in parts))))
 
-        return (zeta1, zeta2), gradient
+        return states[-1], gradient
 
-    return sweeps(*phi)
+    return sweeps(*tf.nest.flatten(phi))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
-import keras
 import tensorflow as tf
 
+from dvae_tf.config import Config
 from dvae_tf.networks import perceptron
-from dvae_tf.posteriors.posterior import Draws, Sample
-from dvae_tf.relaxations import Relaxation
-from sampler import gibbs, seeds
+from dvae_tf.posteriors.posterior import Draws, Posterior, Sample
+from dvae_tf.relaxations import Relaxation, discrete_log_prob
+from sampler import seeds
+from sampler.families import Bernoulli
 
 
 class Hierarchy(NamedTuple):
@@ -26,7 +27,7 @@ class Hierarchy(NamedTuple):
     weights: tuple[tuple[tf.Tensor, ...], ...]
 
 
-class DirectedPosterior(keras.layers.Layer):
+class DirectedPosterior(Posterior):
     """q(z | x) = prod_i q(z_i | c, z_<i), each q factorial, sampled group by group.
 
     With a shared context c(x) a group's network is linear (Fig. 2c); without, c is x itself and the
@@ -34,32 +35,21 @@ class DirectedPosterior(keras.layers.Layer):
     undirected posterior's head does: one group is that posterior without couplings, step by step.
 
     Args:
-      n1, n2: units of the prior's two sides; the groups cut (z1, z2) into equal parts.
-      num_layers: L, groups.
+      config: n latents, which `num_layers` groups cut into equal parts; whether the context is
+        shared, and if not, the hidden units of each group's network.
       context_size: features of the context.
-      hidden: units of the hidden layers of each group's network.
       relaxation: of the units.
       seed: of the initial kernels.
     """
 
-    def __init__(
-        self,
-        n1: int,
-        n2: int,
-        num_layers: int,
-        context_size: int,
-        hidden: Sequence[int],
-        relaxation: Relaxation,
-        seed: int,
-    ):
+    def __init__(self, config: Config, context_size: int, relaxation: Relaxation, seed: int):
         super().__init__(name="posterior")
-        self.sides, self.chain_units = [n1, n2], 0
-        self.relaxation = relaxation
-        self.units = (n1 + n2) // num_layers
+        num_layers, hidden = config.num_layers, config.hidden_units
+        self.relaxation, self.units = relaxation, config.num_latents // num_layers
         self.networks = []
         for i in range(num_layers):
             name = "fields" if i == 0 else f"fields_{i}"
-            network = perceptron(hidden, self.units, name, seed)
+            network = perceptron(() if config.shared_context else hidden, self.units, name, seed)
             network.build((None, context_size + i * self.units))
             self.networks.append(network)
 
@@ -80,23 +70,17 @@ class DirectedPosterior(keras.layers.Layer):
                 variable.assign(value)
             return logits
 
-        groups, _ = self._ancestral(logits_fn, self.relaxation.sample, chains.shape[1], seed)
-        zeta1, zeta2 = tf.split(tf.concat(groups, -1), self.sides, -1)
-        return Sample(zeta1, zeta2, chains)
+        groups, _ = self._ancestral(logits_fn, self.relaxation.relax, chains.shape[1], seed)
+        return Sample(tf.concat(groups, -1), chains)
 
-    def log_prob(self, phi: Hierarchy, zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
+    def log_q(self, phi: Hierarchy, sample: Sample) -> tf.Tensor:
         """log q(zeta | x), [B, K], by the relaxation's formula for a unit."""
-        groups = tf.split(tf.concat([zeta1, zeta2], -1), len(self.networks), -1)
+        groups = tf.split(sample.zeta, len(self.networks), -1)
         terms = [
             self.relaxation.log_prob(self._logits(i, phi, groups[:i], training=True)[0], group)
             for i, group in enumerate(groups)
         ]
         return tf.add_n([tf.reduce_sum(term, -1) for term in terms])
-
-    def log_z_surrogate(self, phi: Hierarchy, sample: Sample) -> tf.Tensor:
-        """Zero: q is normalised."""
-        del sample
-        return tf.zeros_like(phi.context[:, 0])
 
     def draw(
         self, phi: Hierarchy, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
@@ -107,21 +91,15 @@ class DirectedPosterior(keras.layers.Layer):
         def logits_fn(i: int, before: list[tf.Tensor]) -> tf.Tensor:
             return self._logits(i, phi, before, training=False)[0]
 
-        groups, logits = self._ancestral(logits_fn, gibbs.bernoulli, num_samples, seed)
-        z, logits = tf.concat(groups, -1), tf.concat(logits, -1)
-        log_prob = tf.reduce_sum(z * logits - tf.nn.softplus(logits), -1)
-        z1, z2 = tf.split(z, self.sides, -1)
-        return Draws(z1, z2, tf.zeros_like(log_prob, tf.float64), log_prob)
-
-    def scalars(self, phi: Hierarchy) -> dict[str, tf.Tensor]:
-        """Nothing beyond what all posteriors show."""
-        del phi
-        return {}
+        groups, logits = self._ancestral(logits_fn, Bernoulli().sample, num_samples, seed)
+        z = tf.concat(groups, -1)
+        log_prob = tf.reduce_sum(discrete_log_prob(tf.concat(logits, -1), z), -1)
+        return Draws(z, tf.zeros_like(log_prob, tf.float64), log_prob)
 
     def _ancestral(
         self,
         logits_fn: Callable[[int, list[tf.Tensor]], tf.Tensor],
-        sample_fn: gibbs.SampleFn,
+        sample_fn: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
         num_samples: int | tf.Tensor,
         seed: tf.Tensor,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:

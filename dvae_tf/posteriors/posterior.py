@@ -1,23 +1,24 @@
-"""What objectives and evaluation ask of an approximate posterior q(z | x)."""
+"""What objectives, training, evaluation and export ask of an approximate posterior q(z | x)."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
+import keras
 import tensorflow as tf
+
+from dvae_tf.config import Config
 
 
 class Sample(NamedTuple):
     """K relaxed samples for each image of the batch B.
 
     Attributes:
-      zeta1: [B, K, n1] and zeta2: [B, K, n2], differentiable in phi.
-      chains: hard states to go on from next time, [B, K, chain_units]; no units for posteriors
-        that are sampled directly.
+      zeta: [B, K, n], differentiable in phi.
+      chains: states to go on from next time, [B, K, chain_width], of the posterior's `chain_dtype`.
     """
 
-    zeta1: tf.Tensor
-    zeta2: tf.Tensor
+    zeta: tf.Tensor
     chains: tf.Tensor
 
 
@@ -25,43 +26,68 @@ class Draws(NamedTuple):
     """K weighted hard samples for each image: E[mean_k exp(log_weights) f(z)] = Z_q E_q[f(z)].
 
     Attributes:
-      z1: [B, K, n1] and z2: [B, K, n2], binary.
+      z: [B, K, n], float32.
       log_weights: float64, [B, K]; the logarithm of their mean estimates log Z_q.
       log_prob: log q(z | x) + log Z_q, float32 [B, K].
     """
 
-    z1: tf.Tensor
-    z2: tf.Tensor
+    z: tf.Tensor
     log_weights: tf.Tensor
     log_prob: tf.Tensor
 
 
-class Posterior(Protocol):
+class Posterior(keras.layers.Layer):
     """A map from the encoder's context to phi, a value made of tensors, and what is done with it.
 
     All that a gradient flows through is in phi, so that
-    `tf.nest.map_structure(tf.stop_gradient, phi)` is the paper's sg(phi).
+    `tf.nest.map_structure(tf.stop_gradient, phi)` is the paper's sg(phi). A new posterior is a
+    subclass, made as `(config, context_size, relaxation, seed)`: the features of its contexts, the
+    `Relaxation` of its units, and the seed of its kernels. What is below is all that others know.
 
     Attributes:
-      chain_units: width of the persistent states of a training image.
+      chain_width: numbers in a persistent state of a training image; 0 where samples need none.
+      chain_dtype: of these.
     """
 
-    chain_units: int
+    chain_width: int = 0
+    chain_dtype: ClassVar[tf.DType] = tf.uint8
 
-    def __call__(self, context: tf.Tensor, training: bool = False) -> Any:
+    @classmethod
+    def memory(cls, config: Config) -> tuple[int, int]:
+        """Numbers in the phi of an image, and bytes of a chain, about: (0, 0) if negligible."""
+        del config
+        return 0, 0
+
+    def call(self, context: tf.Tensor, training: bool = False) -> Any:
         """phi(x) for context [B, features]."""
+        raise NotImplementedError
+
+    def initial_chains(self, shape: list[int], seed: tf.Tensor) -> tf.Tensor:
+        """States to begin with, [*shape, chain_width], of `chain_dtype`."""
+        del seed
+        return tf.zeros([*shape, self.chain_width], self.chain_dtype)
 
     def sample(self, phi: Any, chains: tf.Tensor, seed: tf.Tensor) -> Sample:
         """Relaxed samples in training, K for each image: the length of `chains`' second axis."""
+        raise NotImplementedError
 
-    def log_prob(self, phi: Any, zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
-        """log q(zeta | x) + log Z_q in training, [B, K], differentiable in phi and zeta."""
+    def log_q(self, phi: Any, sample: Sample) -> tf.Tensor:
+        """log q(zeta | x) up to a constant of each image, [B, K], with log q's own gradients.
 
-    def log_z_surrogate(self, phi: Any, sample: Sample) -> tf.Tensor:
-        """A value [B] of which only the gradient counts, that of log Z_q in phi."""
+        Those are the gradients in phi, where phi is not stopped, and in zeta.
+        """
+        raise NotImplementedError
 
     def draw(self, phi: Any, num_samples: Any, betas: tf.Tensor, seed: tf.Tensor) -> Draws:
         """Hard samples for evaluation; `betas` [T] from 0 to 1 anneal where annealing is needed."""
+        raise NotImplementedError
+
+    def encode(self, phi: Any) -> dict[str, tf.Tensor] | None:
+        """What the export shows of phi, tensors [B, ...] by name; None if nothing."""
+        del phi
+        return None
 
     def scalars(self, phi: Any) -> dict[str, tf.Tensor]:
         """What TensorBoard shows of phi, by name."""
+        del phi
+        return {}

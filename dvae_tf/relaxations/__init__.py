@@ -1,8 +1,8 @@
-"""Continuous relaxations of binary units, by name.
+"""Continuous relaxations of discrete units, by name.
 
 To add one that is plugged into the discrete formulas, a function (logits, rho, sharpness) -> zeta
-with rho uniform in (0, 1): a file with the function, and an entry in `PLUGGED_IN`. To add one that
-smooths z into a density r(zeta | z): an entry in `smoothings.SMOOTHINGS`.
+with rho uniform in (0, 1): a file with the function, and an entry in `registry.PLUGGED_IN`. To add
+one that smooths z into a density r(zeta | z): an entry in `registry.SMOOTHINGS`.
 """
 
 from __future__ import annotations
@@ -13,58 +13,75 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from dvae_tf.priors import prior
+from dvae_tf.registry import CATEGORICAL, PLUGGED_IN, SMOOTHINGS
 from dvae_tf.relaxations import overlapping
-from dvae_tf.relaxations.concrete import concrete
-from dvae_tf.relaxations.piecewise_linear import piecewise_linear
-from dvae_tf.relaxations.smoothings import SMOOTHINGS
-from sampler import gibbs, seeds
-from sampler.machines.rbm import AnyRBM
-
-PLUGGED_IN: dict[str, Callable[[tf.Tensor, tf.Tensor, float], tf.Tensor]] = {
-    "pwl": piecewise_linear,
-    "concrete": concrete,
-    "pwl_stop_slope": partial(piecewise_linear, stop_slope=True),
-}
-
-
-RELAXATIONS = (*PLUGGED_IN, *SMOOTHINGS)
-"""All names."""
+from sampler import seeds
+from sampler.families import Bernoulli, Categorical, Family, Spin
+from sampler.machines.machine import AnyMachine
 
 
 class Relaxation(NamedTuple):
-    """How binary units become continuous, and what takes the place of their probabilities.
+    """How discrete units become continuous, and what takes the place of their probabilities.
 
     Attributes:
-      sample: (logits, seed) -> zeta of the logits' shape, reparameterised; a `sample_fn` of
-        `sampler.gibbs.sweep`.
-      log_prob: (logits, zeta) -> log q(zeta) of each unit, of the logits' shape.
-      log_prior: (theta, zeta1, zeta2) -> log p_theta(zeta) + log Z_theta or a bound, [..., C].
+      relax: (logits, seed) -> zeta in [0, 1], of the logits' shape: bits, reparameterised.
+      log_prob: (logits, zeta) -> log q(zeta) of each bit, of the logits' shape.
+      log_prior: (theta, zeta [..., C, n]) -> log p_theta(zeta) + log Z_theta or a bound, [..., C].
+      categorical: (logits [..., q], rho alike) -> zeta of one-hot units; None if there is no such.
     """
 
-    sample: gibbs.SampleFn
+    relax: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     log_prob: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    log_prior: Callable[[AnyRBM, tf.Tensor, tf.Tensor], tf.Tensor]
+    log_prior: Callable[[AnyMachine, tf.Tensor], tf.Tensor]
+    categorical: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+
+    def draw(self, family: Family, eta: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """A block's relaxed state; the `draw` of `sampler.gibbs.sweep`.
+
+        Continuous units are their own: their samples are reparameterised already.
+
+        Args:
+          family: of the units.
+          eta: natural parameters, of static shape.
+          seed: int32, shape [2].
+
+        Raises:
+          ValueError: categorical units, of which this relaxation has no form.
+        """
+        if isinstance(family, Bernoulli):
+            return self.relax(eta, seed)
+        if isinstance(family, Spin):
+            return 2 * self.relax(2 * eta, seed) - 1
+        if not isinstance(family, Categorical):
+            return family.sample(eta, seed)
+        if self.categorical is None:
+            raise ValueError(
+                f"relaxation: found one of bits alone for units of {family}; accepted: "
+                f"{', '.join(CATEGORICAL)}"
+            )
+        logits = tf.reshape(eta, [*eta.shape[:-1], -1, family.num_states])
+        zeta = self.categorical(logits, seeds.uniform(seed, logits.shape.as_list()))
+        return tf.reshape(zeta, eta.shape)
 
 
 def make(name: str, sharpness: float) -> Relaxation:
     """The named relaxation with its sharpness."""
     if name in SMOOTHINGS:
-        smoothing = SMOOTHINGS[name](sharpness)
+        smoothing = SMOOTHINGS.load(name)(sharpness)
         functions = overlapping.sample, overlapping.log_prob, overlapping.log_prior
         return Relaxation(*(partial(function, smoothing) for function in functions))
-    relax = PLUGGED_IN[name]
+    relax = PLUGGED_IN.load(name)
 
     def sample(logits: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return relax(logits, seeds.uniform(seed, logits.shape.as_list()), sharpness)
 
-    return Relaxation(sample, discrete_log_prob, discrete_log_prior)
+    categorical = None
+    if name in CATEGORICAL:
+        categorical = partial(CATEGORICAL.load(name), sharpness=sharpness)
+    return Relaxation(sample, discrete_log_prob, prior.log_prob, categorical)
 
 
 def discrete_log_prob(logits: tf.Tensor, zeta: tf.Tensor) -> tf.Tensor:
     """zeta log q + (1 - zeta) log (1 - q): the discrete formula at zeta, as GumBolt has it."""
     return zeta * logits - tf.nn.softplus(logits)
-
-
-def discrete_log_prior(theta: AnyRBM, zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
-    """-E_theta(zeta): the discrete formula at zeta."""
-    return -theta.energy(zeta1, zeta2)

@@ -19,8 +19,9 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from dvae_tf.relaxations.smoothings import Smoothing
-from sampler import gibbs, seeds
-from sampler.machines.rbm import AnyRBM
+from sampler import seeds
+from sampler.families import Bernoulli
+from sampler.machines.machine import AnyMachine
 
 MARGIN = 2.0**-23
 """Samples lie in [MARGIN, 1 - MARGIN]."""
@@ -41,7 +42,7 @@ def sample(smoothing: Smoothing, logits: tf.Tensor, seed: tf.Tensor) -> tf.Tenso
       seed: int32, shape [2].
     """
     fixed = tf.stop_gradient(logits)
-    z = gibbs.bernoulli(fixed, seeds.fold_in(seed, 1))
+    z = Bernoulli().sample(fixed, seeds.fold_in(seed, 1))
     zeta = smoothing.draw(seeds.uniform(seeds.fold_in(seed, 2), logits.shape.as_list()))
     zeta = tf.clip_by_value(tf.where(z > 0, 1 - zeta, zeta), MARGIN, 1 - MARGIN)
     slope = implicit_gradient(smoothing, fixed, zeta)
@@ -69,7 +70,7 @@ def log_prob(smoothing: Smoothing, logits: tf.Tensor, zeta: tf.Tensor) -> tf.Ten
     return c + tf.nn.softplus(logits + a) - tf.nn.softplus(logits)
 
 
-def log_prior(smoothing: Smoothing, theta: AnyRBM, zeta1: tf.Tensor, zeta2: tf.Tensor) -> tf.Tensor:
+def log_prior(smoothing: Smoothing, theta: AnyMachine, zeta: tf.Tensor) -> tf.Tensor:
     """A lower bound of log p_theta(zeta) + log Z_theta for the relaxed Boltzmann prior.
 
     p(zeta) = sum_z p(z) r(zeta | z) has exp(-E^(z; zeta)), E^ = E(z) - sum(a z + c), summed over z;
@@ -79,32 +80,24 @@ def log_prior(smoothing: Smoothing, theta: AnyRBM, zeta1: tf.Tensor, zeta2: tf.T
 
     Args:
       smoothing: r(zeta | 0).
-      theta: the prior, batch dimensions [...].
-      zeta1: [..., C, n1], and zeta2: [..., C, n2], in (0, 1).
+      theta: the prior, a machine of bits, batch dimensions [...].
+      zeta: [..., C, n], in (0, 1).
 
     Returns:
       [..., C].
     """
-    a1, c1 = _bias_and_offset(smoothing, zeta1)
-    a2, c2 = _bias_and_offset(smoothing, zeta2)
-    m2 = tf.fill(tf.shape(zeta2), tf.constant(0.5, zeta2.dtype))
+    a, c = _bias_and_offset(smoothing, zeta)
+    biases = theta.split(a)
+    means = [tf.fill(tf.shape(bias), tf.constant(0.5, a.dtype)) for bias in biases]
     for _ in range(MEAN_FIELD_SWEEPS):
-        logits1 = theta.logits1(m2) + a1
-        m1 = tf.sigmoid(logits1)
-        logits2 = theta.logits2(m1) + a2
-        m2 = tf.sigmoid(logits2)
-    m1, m2 = tf.stop_gradient(m1), tf.stop_gradient(m2)
-    entropy = _entropy(logits1) + _entropy(logits2)
-    smoothed = tf.reduce_sum(a1 * m1 + c1, -1) + tf.reduce_sum(a2 * m2 + c2, -1)
-    return smoothed - theta.energy(m1, m2) + tf.stop_gradient(entropy)
+        for k, bias in enumerate(biases):
+            means[k] = tf.sigmoid(theta.natural(k, tuple(means)) + bias)
+    m = tf.stop_gradient(tf.concat(means, -1))
+    smoothed = tf.reduce_sum(a * m + c + Bernoulli().entropy(m), -1)
+    return smoothed - theta.energy(theta.split(m))
 
 
 def _bias_and_offset(smoothing: Smoothing, zeta: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """a = log r(zeta | 1) - log r(zeta | 0) and c = log r(zeta | 0)."""
     c = smoothing.log_density(zeta)
     return smoothing.log_density(1 - zeta) - c, c
-
-
-def _entropy(logits: tf.Tensor) -> tf.Tensor:
-    """H of independent binary units, in nats, summed over the last axis."""
-    return tf.reduce_sum(tf.nn.softplus(logits) - logits * tf.sigmoid(logits), -1)

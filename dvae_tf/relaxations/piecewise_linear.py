@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import tensorflow as tf
 
 _SLOPE_FLOOR = 1e-2
@@ -26,3 +28,6 @@ def piecewise_linear(
     if stop_slope:
         slope = tf.stop_gradient(slope)
     return tf.clip_by_value(0.5 + slope * (rho - (1 - q)), 0, 1)
+
+
+piecewise_linear_stop_slope = partial(piecewise_linear, stop_slope=True)

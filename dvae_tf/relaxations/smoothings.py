@@ -1,4 +1,4 @@
-"""Overlapping smoothings r(zeta | z) of a binary unit (Vahdat et al. 2018, DVAE#), by name.
+"""Overlapping smoothings r(zeta | z) of a binary unit (Vahdat et al. 2018, DVAE#).
 
 Each is r(zeta | 0), a density on [0, 1] that falls from 0 on, with r(zeta | 1) = r(1 - zeta | 0).
 "Sharpness" is the family's own parameter; a larger one leaves less between 0 and 1. All functions
@@ -89,11 +89,3 @@ def uniform_exponential(sharpness: float, weight: float = UNIFORM_WEIGHT) -> Smo
         ),
         cdf=lambda zeta: weight * zeta + (1 - weight) * steep.cdf(zeta),
     )
-
-
-SMOOTHINGS: dict[str, Callable[[float], Smoothing]] = {
-    "power": power,
-    "exponential": exponential,
-    "gaussian": gaussian,
-    "uniform_exponential": uniform_exponential,
-}

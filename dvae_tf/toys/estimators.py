@@ -22,7 +22,7 @@ SWEEPS = (1, 2, 4, 8)
 """The paper's numbers of Gibbs sweeps, t."""
 
 DRAWS = max(SWEEPS) + 1
-"""Standard normal pairs for each sample: of the start, and of each sweep."""
+"""Standard normal pairs per sample: one for the start, one for each sweep."""
 
 
 def reinforce(phi: Gaussian, p: Gaussian, noise: tf.Tensor) -> tf.Tensor:
@@ -55,11 +55,11 @@ ESTIMATORS: dict[str, Loss] = {
     **{f"Gibbs, t = {t}": partial(gibbs, num_sweeps=t) for t in SWEEPS},
     "reparameterised": reparameterised,
 }
-"""By the names that the figure shows."""
+"""By their names in the figure."""
 
 
 def gradient(loss: Loss, phi: Gaussian, p: Gaussian, noise: tf.Tensor) -> Gaussian:
-    """The estimate for each Gaussian of the batch, of phi's shapes."""
+    """An estimate of the gradient for each Gaussian of the batch, in phi's shapes."""
     with tf.GradientTape() as tape:
         tape.watch(phi)
         total = tf.reduce_sum(loss(phi, p, noise))

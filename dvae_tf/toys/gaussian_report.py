@@ -1,23 +1,29 @@
-"""Fig. 1's tables, figure and reading, from the runs' numbers."""
+"""Fig. 1: the experiment, its tables, figure and reading."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
+from dvae_tf import report
+from dvae_tf.files import write_atomically
+from dvae_tf.toys import gaussian_runs
 from dvae_tf.toys.estimators import ESTIMATORS
-from dvae_tf.toys.gaussian_runs import START, TARGET, Gradients, Settings
+from dvae_tf.toys.gaussian_runs import START, TARGET, Gradients
 from dvae_tf.toys.normal import Gaussian
+from dvae_tf.toys.settings import GaussianSettings as Settings
 
 GOAL = 1e-3
-"""KL that the estimators are compared at, nats."""
+"""KL in nats at which estimators are compared."""
 
 FACTOR = 10.0
-"""How far below REINFORCE an estimator should be."""
+"""How many times smaller than REINFORCE's a KL should be."""
 
 _COLOURS = ["#8a8f98", "#f2b134", "#d1632a", "#9c2f5b", "#5b2a86", "#2a6f97"]
 COLOURS = dict(zip(ESTIMATORS, _COLOURS, strict=True))
@@ -28,7 +34,7 @@ Quartiles = Mapping[str, np.ndarray]
 
 
 class Comparison(NamedTuple):
-    """An estimator beside REINFORCE; medians over the runs.
+    """An estimator compared with REINFORCE, by medians over the runs.
 
     Attributes:
       reached: the first recorded step with a KL of at most `GOAL`; -1 for none.
@@ -45,41 +51,51 @@ class Comparison(NamedTuple):
     last_ratio: float
 
 
-def quartiles(histories: Mapping[str, Gaussian]) -> dict[str, np.ndarray]:
-    """Quartiles of the KL over the runs, [records, 3]."""
-    kls = {name: history.kl(TARGET).numpy() for name, history in histories.items()}
-    return {name: np.quantile(kl, [0.25, 0.5, 0.75], axis=1).T for name, kl in kls.items()}
+def write(output_dir: Path, settings: Settings) -> None:
+    """Trains by every estimator, measures their gradients, and writes gaussian.* into a folder."""
+    histories = {
+        name: gaussian_runs.train(loss, settings, name) for name, loss in ESTIMATORS.items()
+    }
+    measured = {
+        name: gaussian_runs.measure(loss, settings.bias_samples, settings.seed)
+        for name, loss in tqdm(ESTIMATORS.items(), "gradients at a fixed phi")
+    }
+    curves = {name: _quartiles(history.kl(TARGET).numpy()) for name, history in histories.items()}
+    write_atomically(output_dir / "gaussian_gradients.csv", report.to_csv(_gradient_rows(measured)))
+    print(_gradient_table(measured))
+    rows = [
+        {"estimator": name, "step": i * settings.record_every}
+        | dict(zip(("kl_q25", "kl_median", "kl_q75"), kls, strict=True))
+        for name, curve in curves.items()
+        for i, kls in enumerate(curve.tolist())
+    ]
+    drawn = _figure(curves, histories, settings)
+    report.save(output_dir, "gaussian", rows, drawn, _reading(curves, measured, settings))
 
 
 def compare(curves: Quartiles, record_every: int) -> dict[str, Comparison]:
-    """Every estimator beside REINFORCE, by name."""
+    """Compares every estimator with REINFORCE, by name."""
     reference = curves["REINFORCE"][:, 1]
-    found = {}
-    for name, curve in curves.items():
-        ratios = reference / curve[:, 1]
-        below = np.flatnonzero(curve[:, 1] <= GOAL)
-        reached, ratio = (int(below[0]), ratios[below[0]]) if len(below) else (-1, np.nan)
-        far = np.flatnonzero(ratios >= FACTOR) * record_every
-        step = reached * record_every if len(below) else -1
-        found[name] = Comparison(
-            step,
-            float(ratio),
-            far[[0, -1]].tolist() if len(far) else [],
-            *map(float, (curve[-1, 1], ratios[-1])),
-        )
-    return found
+    return {name: _compare(reference, curve[:, 1], record_every) for name, curve in curves.items()}
 
 
-def curve_rows(curves: Quartiles, record_every: int) -> list[dict[str, object]]:
-    """One row for each estimator and record."""
-    return [
-        {"estimator": name, "step": i * record_every, "kl_q25": low, "kl_median": mid, "kl_q75": up}
-        for name, curve in curves.items()
-        for i, (low, mid, up) in enumerate(curve.tolist())
-    ]
+def _compare(reference: np.ndarray, kl: np.ndarray, record_every: int) -> Comparison:
+    ratios = reference / kl
+    below, far = np.flatnonzero(kl <= GOAL), np.flatnonzero(ratios >= FACTOR)
+    return Comparison(
+        reached=int(below[0]) * record_every if len(below) else -1,
+        ratio=float(ratios[below[0]]) if len(below) else np.nan,
+        ahead=(far[[0, -1]] * record_every).tolist() if len(far) else [],
+        last=float(kl[-1]),
+        last_ratio=float(ratios[-1]),
+    )
 
 
-def gradient_rows(gradients: Mapping[str, Gradients]) -> list[dict[str, object]]:
+def _quartiles(kl: np.ndarray) -> np.ndarray:
+    return np.quantile(kl, [0.25, 0.5, 0.75], axis=1).T
+
+
+def _gradient_rows(gradients: Mapping[str, Gradients]) -> list[dict[str, object]]:
     """One row for each estimator and parameter."""
     names = ("mean_1", "mean_2", "log_diagonal_1", "log_diagonal_2", "below")
     return [
@@ -89,109 +105,87 @@ def gradient_rows(gradients: Mapping[str, Gradients]) -> list[dict[str, object]]
     ]
 
 
-def gradient_table(gradients: Mapping[str, Gradients]) -> str:
-    """Norms of bias and deviation as fractions of the exact gradient's, a line an estimator."""
+def _gradient_table(gradients: Mapping[str, Gradients]) -> str:
+    """Norms of bias and deviation as fractions of the exact gradient's, a line per estimator."""
     lines = [f"{'gradient at a fixed phi':24}{'bias':>9}{'+-':>9}{'std':>9}  worst bias / s.e."]
     for name, found in gradients.items():
-        parts = [_relative(v, found) for v in (found.bias, found.standard_error, found.deviation)]
-        worst = np.max(abs(found.bias / found.standard_error))
-        lines.append(f"{name:24}" + "".join(f"{v:9.4f}" for v in parts) + f"{worst:12.1f}")
+        parts = map(found.relative, (found.bias, found.standard_error, found.deviation))
+        numbers = "".join(f"{part:9.4f}" for part in parts)
+        lines.append(f"{name:24}{numbers}{found.significance:12.1f}")
     return "\n".join(lines)
 
 
-def reading(curves: Quartiles, gradients: Mapping[str, Gradients], settings: Settings) -> str:
-    """One paragraph; all numbers are those of this run."""
+def _reading(curves: Quartiles, gradients: Mapping[str, Gradients], settings: Settings) -> str:
+    """One paragraph with this run's numbers."""
     found = compare(curves, settings.record_every)
     sweeps = [name for name in found if name.startswith("Gibbs")]
-    best = min(found, key=lambda name: found[name].last)
-    parts = [
-        f"KL(q || p) of a two-dimensional Gaussian q to p, medians of {settings.num_runs} runs of "
-        f"{settings.num_steps} steps (Adam, learning rate {settings.learning_rate:g}, "
-        f"{settings.num_samples} sample(s) a step, from the standard normal)."
-    ]
-    parts += [_sentence(name, found[name]) for name in sweeps]
-    parts.append(
-        f"At the end REINFORCE has {found['REINFORCE'].last:.2g} and reparameterisation "
-        f"{found['reparameterised'].last:.2g}; lowest: {best}."
-    )
-    biases = [f"{_relative(gradients[n].bias, gradients[n]):.1%}" for n in sweeps]
-    worst = max(_significance(gradients[n]) for n in ("REINFORCE", "reparameterised"))
+    biases = [f"{gradients[n].relative(gradients[n].bias):.1%}" for n in sweeps]
+    worst = max(gradients[n].significance for n in ("REINFORCE", "reparameterised"))
     deviations = [
-        f"{_relative(gradients[n].deviation, gradients[n]):.2g} ({n})"
+        f"{gradients[n].relative(gradients[n].deviation):.2g} ({n})"
         for n in ("REINFORCE", sweeps[0], sweeps[-1], "reparameterised")
     ]
-    parts.append(
+    return (
+        f"KL(q || p) of a two-dimensional Gaussian q to p, medians of {settings.num_runs} runs of "
+        f"{settings.num_steps} steps (Adam, learning rate {settings.learning_rate:g}, "
+        f"{settings.num_samples} sample(s) a step, from the standard normal). "
+        f"{' '.join(_sentence(name, found[name]) for name in sweeps)} "
+        f"At the end REINFORCE has {found['REINFORCE'].last:.2g} and reparameterisation "
+        f"{found['reparameterised'].last:.2g}; lowest: "
+        f"{min(found, key=lambda name: found[name].last)}. "
         f"At a fixed phi the bias of the Gibbs gradients is {', '.join(biases)} of the exact "
         f"gradient's norm, REINFORCE's and reparameterisation's within {worst:.1f} standard errors "
         f"of none; a one-sample gradient deviates by {', '.join(deviations)} times that norm. "
         "All noise and bias vanish with log q - log p, so that every estimator converges: what "
         "differs is the rate, which few sweeps lower and REINFORCE's noise at first swamps."
     )
-    return " ".join(parts)
 
 
 def _sentence(name: str, found: Comparison) -> str:
-    """What came of one estimator."""
-    reached = (
-        f"KL <= {GOAL:g} first at step {found.reached}, where REINFORCE's is {found.ratio:.3g} "
-        "times as large"
-        if found.reached >= 0
-        else f"KL <= {GOAL:g} is not reached"
-    )
-    ahead = (
-        f"a ratio of {FACTOR:g} or more from step {found.ahead[0]} to {found.ahead[1]}"
-        if found.ahead
-        else f"never a ratio of {FACTOR:g}"
-    )
+    """One estimator's results."""
+    reached, ahead = "is not reached", f"never a ratio of {FACTOR:g}"
+    if found.reached >= 0:
+        reached = (
+            f"first at step {found.reached}, where REINFORCE's is {found.ratio:.3g} times as large"
+        )
+    if found.ahead:
+        ahead = f"a ratio of {FACTOR:g} or more from step {found.ahead[0]} to {found.ahead[1]}"
     return (
-        f"{name}: {reached}; {ahead}; {found.last:.2g} at the end, REINFORCE's "
+        f"{name}: KL <= {GOAL:g} {reached}; {ahead}; {found.last:.2g} at the end, REINFORCE's "
         f"being {found.last_ratio:.2g} times as large."
     )
 
 
-def figure(curves: Quartiles, histories: Mapping[str, Gaussian], settings: Settings) -> Figure:
+def _figure(curves: Quartiles, histories: Mapping[str, Gaussian], settings: Settings) -> Figure:
     """KL against steps with its quartiles; contours of the target and of learned Gaussians."""
-    picture = Figure(figsize=(11.5, 4.8), layout="constrained")
-    left, right = picture.subplots(1, 2, width_ratios=[1.35, 1])
-    _draw_curves(left, curves, settings.record_every)
-    reached = compare(curves, settings.record_every)["Gibbs, t = 1"].reached
-    record = reached // settings.record_every if reached >= 0 else -1
-    _draw_contours(right, histories, record, settings.record_every)
-    return picture
-
-
-def _draw_curves(axes: Axes, curves: Quartiles, record_every: int) -> None:
+    ylabel = "KL(q || p) (nats), median and quartiles"
+    drawn, (left, right) = report.panels(
+        (11.5, 4.8),
+        {
+            "title": "(a) closed-form KL during training",
+            "xlabel": "step",
+            "ylabel": ylabel,
+            "yscale": "log",
+        },
+        {"title": "(b) 1 and 2 standard deviations, the median run", "aspect": "equal"}
+        | {"xlabel": "$z_1$", "ylabel": "$z_2$"},
+    )
     for name, curve in curves.items():
-        colour = COLOURS[name]
-        steps = record_every * np.arange(len(curve))
-        axes.plot(steps, curve[:, 1], color=colour, label=name)
-        axes.fill_between(steps, curve[:, 0], curve[:, 2], color=colour, alpha=0.15, linewidth=0)
-    axes.axhline(GOAL, color="black", linewidth=0.8, linestyle=":")
-    axes.set_yscale("log")
-    axes.set_xlabel("step")
-    axes.set_ylabel("KL(q || p) (nats), median and quartiles")
-    axes.set_title("(a) closed-form KL during training", loc="left")
-    axes.grid(color="#e6e8eb")
-    axes.legend(frameon=False)
-
-
-def _draw_contours(
-    axes: Axes, histories: Mapping[str, Gaussian], record: int, record_every: int
-) -> None:
-    _ellipses(axes, TARGET, "black", "target", linewidth=2.5, alpha=0.5)
-    _ellipses(axes, START, "#8a8f98", "start", linestyle=":")
+        steps = settings.record_every * np.arange(len(curve))
+        report.band(left, steps, *curve.T, color=COLOURS[name], label=name)
+    left.axhline(GOAL, color="black", linewidth=0.8, linestyle=":")
+    left.legend(frameon=False)
+    _ellipses(right, TARGET, "black", "target", linewidth=2.5, alpha=0.5)
+    _ellipses(right, START, "#8a8f98", "start", linestyle=":")
+    step = compare(curves, settings.record_every)["Gibbs, t = 1"].reached
+    step = step if step >= 0 else settings.num_steps
     for name, colour in (("REINFORCE", "#3a3f47"), ("Gibbs, t = 1", "#d1632a")):
-        history = histories[name]
-        kls = history.kl(TARGET).numpy()[record]
-        run = np.argsort(kls)[len(kls) // 2]
-        learned = Gaussian(*(t[record, run] for t in history))
-        step = np.arange(len(history.below))[record] * record_every
-        _ellipses(axes, learned, colour, f"{name}, step {step}", linestyle="--")
-    axes.set_aspect("equal")
-    axes.set_xlabel("$z_1$")
-    axes.set_ylabel("$z_2$")
-    axes.set_title("(b) 1 and 2 standard deviations, the median run", loc="left")
-    axes.legend(frameon=False)
+        learned = Gaussian(*(t[step // settings.record_every] for t in histories[name]))
+        kls = learned.kl(TARGET).numpy()
+        median = Gaussian(*(t[np.argsort(kls)[len(kls) // 2]] for t in learned))
+        _ellipses(right, median, colour, f"{name}, step {step}", linestyle="--")
+    right.legend(frameon=False)
+    return drawn
 
 
 def _ellipses(axes: Axes, q: Gaussian, colour: str, label: str, **style: object) -> None:
@@ -200,11 +194,3 @@ def _ellipses(axes: Axes, q: Gaussian, colour: str, label: str, **style: object)
     for radius in (1, 2):
         line = q.sample(radius * circle).numpy()
         axes.plot(*line.T, color=colour, label=label if radius == 1 else None, **style)  # type: ignore[arg-type]
-
-
-def _relative(vector: np.ndarray, found: Gradients) -> float:
-    return float(np.linalg.norm(vector) / np.linalg.norm(found.exact))
-
-
-def _significance(found: Gradients) -> float:
-    return float(np.max(abs(found.bias / found.standard_error)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import tensorflow as tf
 from dvae_tf.toys import training
 from dvae_tf.toys.estimators import DRAWS, Loss, exact_gradient, gradient
 from dvae_tf.toys.normal import Gaussian, from_precision
+from dvae_tf.toys.settings import GaussianSettings as Settings
 from sampler import seeds
 
 TARGET = from_precision([1.0, 1.0], [[1.1, 0.9], [0.9, 1.1]])
@@ -25,28 +25,8 @@ PROBE = from_precision([0.0, 0.5], [[1.3, 0.8], [0.8, 0.9]])
 _CHUNK = 50_000
 
 
-class Settings(NamedTuple):
-    """How every estimator trains.
-
-    Attributes:
-      num_steps: of Adam.
-      num_runs: independent runs, a batch.
-      num_samples: K of each gradient.
-      learning_rate: Adam's.
-      record_every: steps between records; divides `num_steps`.
-      seed: of all runs.
-    """
-
-    num_steps: int = 2000
-    num_runs: int = 100
-    num_samples: int = 1
-    learning_rate: float = 0.01
-    record_every: int = 10
-    seed: int = 0
-
-
 class Gradients(NamedTuple):
-    """An estimator beside the closed form; vectors are (m_1, m_2, a_1, a_2, c), [5].
+    """An estimator compared with the closed form; vectors are (m_1, m_2, a_1, a_2, c), [5].
 
     Attributes:
       exact: the closed form.
@@ -60,14 +40,18 @@ class Gradients(NamedTuple):
     standard_error: np.ndarray
     deviation: np.ndarray
 
+    def relative(self, vector: np.ndarray) -> float:
+        """A vector's norm as a fraction of the exact gradient's."""
+        return float(np.linalg.norm(vector) / np.linalg.norm(self.exact))
 
-def train(loss: Loss, settings: Settings, progress: Callable[[int], object]) -> Gaussian:
-    """Minimises KL(q || p) from `START` by the gradient of `loss`.
+    @property
+    def significance(self) -> float:
+        """The largest bias of a parameter, in standard errors."""
+        return float(np.max(abs(self.bias / self.standard_error)))
 
-    Args:
-      loss: one of `estimators.ESTIMATORS`.
-      settings: of the runs.
-      progress: told of steps done.
+
+def train(loss: Loss, settings: Settings, title: str) -> Gaussian:
+    """Minimises KL(q || p) from `START` by the gradient of a loss of `estimators.ESTIMATORS`.
 
     Returns:
       q at the start and at each record, [num_steps / record_every + 1, num_runs].
@@ -84,17 +68,14 @@ def train(loss: Loss, settings: Settings, progress: Callable[[int], object]) -> 
     def record_fn() -> list[np.ndarray]:
         return [v.numpy() for v in variables]
 
-    history = training.minimise(variables, gradient_fn, settings, record_fn, progress)
+    history = training.minimise(variables, gradient_fn, settings, record_fn, title)
     return Gaussian(*(tf.constant(np.stack(t)) for t in zip(*history, strict=True)))
 
 
 def measure(loss: Loss, num_samples: int, seed: int) -> Gradients:
     """The mean and the deviation of one-sample gradients at `PROBE`.
 
-    Args:
-      loss: one of `estimators.ESTIMATORS`.
-      num_samples: estimates to average, a multiple of 50,000 or fewer than that.
-      seed: of the samples.
+    `num_samples` estimates are averaged: a multiple of 50,000, or fewer than that.
     """
     size = min(num_samples, _CHUNK)
     phi = PROBE.copies(size)

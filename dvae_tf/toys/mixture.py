@@ -1,4 +1,4 @@
-"""A mixture of products of Bernoulli distributions, and the exact KL divergence of an RBM to it."""
+"""A mixture of products of Bernoulli distributions, and its exact comparison with RBMs."""
 
 from __future__ import annotations
 
@@ -52,48 +52,47 @@ def states(n: int) -> tf.Tensor:
     return tf.constant(bits, tf.float64)
 
 
-def exact_kl(rbm: RBM, mixture: BernoulliMixture) -> tf.Tensor:
-    """KL(q || p) in nats of each RBM of a batch [B] to a mixture over (z1, z2): float64, [B].
+class Comparison(NamedTuple):
+    """RBMs [B] compared exactly with a mixture of M components; float64.
 
-    All pairs of states are visited for log p alone; what the RBM says of z2 given z1 is a product,
-    whose entropy is a sum over the units.
+    Attributes:
+      kl: KL(q || p) in nats, [B].
+      shares: E_q[p(component | z)], an RBM's mass on each component, [B, M].
+    """
+
+    kl: tf.Tensor
+    shares: tf.Tensor
+
+
+def compare(rbm: RBM, mixture: BernoulliMixture) -> Comparison:
+    """Compares RBMs [B] with a mixture over (z1, z2) by visiting all pairs of states.
+
+    Given z1, the units of z2 are independent, so that their entropy is a sum over the units.
     """
     rbm, mixture = rbm.cast(tf.float64), mixture.cast(tf.float64)
     all1, all2 = (states(b.shape[-1]) for b in (rbm.b1, rbm.b2))
     left, right = _factors(mixture, all1, all2)
-    log_p = tf.math.log(tf.matmul(left, right, transpose_b=True))
-
-    def one(arguments: tuple[RBM, tf.Tensor]) -> tf.Tensor:
-        q, log_z = arguments
-        log_q1 = q.log_marginal1(all1) - log_z
-        logits2 = q.logits2(all1)
-        means = tf.sigmoid(logits2) * logits2 - tf.nn.softplus(logits2)  # of log q(z2 | z1)
-        mean_log_p = tf.reduce_sum(_given1(logits2, all2) * log_p, -1)
-        return tf.reduce_sum(tf.exp(log_q1) * (log_q1 + tf.reduce_sum(means, -1) - mean_log_p))
-
-    return tf.map_fn(one, (rbm, exact.log_z(rbm)), fn_output_signature=tf.float64)
-
-
-def exact_shares(rbm: RBM, mixture: BernoulliMixture) -> tf.Tensor:
-    """E_q[p(component | z)] of each RBM [B] and component, float64, [B, M]: its mass on each."""
-    rbm, mixture = rbm.cast(tf.float64), mixture.cast(tf.float64)
-    all1, all2 = (states(b.shape[-1]) for b in (rbm.b1, rbm.b2))
-    left, right = _factors(mixture, all1, all2)
     p = tf.matmul(left, right, transpose_b=True)
+    log_p = tf.math.log(p)
 
-    def one(arguments: tuple[RBM, tf.Tensor]) -> tf.Tensor:
+    def one(arguments: tuple[RBM, tf.Tensor]) -> Comparison:
         q, log_z = arguments
-        q1 = tf.exp(q.log_marginal1(all1) - log_z)
-        ratio = q1[:, None] * _given1(q.logits2(all1), all2) / p
-        return tf.reduce_sum(left * tf.matmul(ratio, right), 0)
+        log_q1 = q.log_marginal((all1,)) - log_z
+        logits2 = q.natural(1, (all1,))
+        log_norms = tf.nn.softplus(logits2)
+        given1 = tf.exp(
+            tf.matmul(logits2, all2, transpose_b=True) - tf.reduce_sum(log_norms, -1, keepdims=True)
+        )
+        mean_log_q2 = tf.reduce_sum(tf.sigmoid(logits2) * logits2 - log_norms, -1)
+        mean_log_p = tf.reduce_sum(given1 * log_p, -1)
+        q1 = tf.exp(log_q1)
+        return Comparison(
+            kl=tf.reduce_sum(q1 * (log_q1 + mean_log_q2 - mean_log_p)),
+            shares=tf.reduce_sum(left * tf.matmul(q1[:, None] * given1 / p, right), 0),
+        )
 
-    return tf.map_fn(one, (rbm, exact.log_z(rbm)), fn_output_signature=tf.float64)
-
-
-def _given1(logits2: tf.Tensor, all2: tf.Tensor) -> tf.Tensor:
-    """q(z2 | z1) of every pair, [S1, S2], from the logits of z2 for each z1."""
-    log_norms = tf.reduce_sum(tf.nn.softplus(logits2), -1, keepdims=True)
-    return tf.exp(tf.matmul(logits2, all2, transpose_b=True) - log_norms)
+    signature = Comparison(tf.float64, tf.float64)
+    return tf.map_fn(one, (rbm, exact.log_z(rbm)), fn_output_signature=signature)
 
 
 def _factors(

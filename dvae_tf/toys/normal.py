@@ -9,8 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler.machines.rbm import replicate
-
 
 class Gaussian(NamedTuple):
     r"""A batch of q(z) ~ exp(-(z - m)'L(z - m) / 2) over z in R^2.
@@ -79,7 +77,7 @@ class Gaussian(NamedTuple):
 
     def copies(self, count: int) -> Gaussian:
         """`count` equal Gaussians along a new leading batch axis."""
-        return replicate(self, count)
+        return tf.nest.map_structure(lambda t: tf.stack([t] * count), self)
 
     def _whiten(self, difference: tf.Tensor) -> tf.Tensor:
         """C'd, [..., K, 2]: standard normal where d = z - m."""

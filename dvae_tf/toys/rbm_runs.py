@@ -2,58 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from dvae_tf import relaxations
-from dvae_tf.posteriors.backpropagation import persistent_sample
+from dvae_tf.posteriors.backpropagation import ising_sweeps, persistent_sample
 from dvae_tf.toys import mixture as mixtures
 from dvae_tf.toys import training
-from dvae_tf.toys.mixture import BernoulliMixture
+from dvae_tf.toys.mixture import BernoulliMixture, Comparison
+from dvae_tf.toys.settings import RBMSettings as Settings
 from sampler import seeds
 from sampler.machines.ising import IsingRBM
 
 _WORTH_COMPILING = 1000
-"""Steps from which on XLA's (a third of the time of the graph's) make up for their compiling."""
-
-
-class Settings(NamedTuple):
-    """How RBMs train, whatever the number of relaxed sweeps.
-
-    Attributes:
-      num_units: of each side.
-      num_components: of the mixture.
-      variance: of the components' units.
-      num_steps: of Adam.
-      num_runs: RBMs, a batch; they differ in their chains.
-      num_chains: persistent chains of each RBM.
-      num_sweeps: s, hard sweeps of the chains before each gradient.
-      relaxation: name of the units' relaxation.
-      sharpness: of the relaxation.
-      learning_rate: Adam's.
-      record_every: steps between exact KLs; divides `num_steps`.
-      seed: of the mixture and all runs.
-    """
-
-    num_units: int = 10
-    num_components: int = 8
-    variance: float = 0.04
-    num_steps: int = 10_000
-    num_runs: int = 8
-    num_chains: int = 100
-    num_sweeps: int = 10
-    relaxation: str = "pwl"
-    sharpness: float = 4.0
-    learning_rate: float = 0.01
-    record_every: int = 200
-    seed: int = 0
+"""Number of steps from which XLA, three times as fast, is worth its compilation."""
 
 
 class Runs(NamedTuple):
-    """What came of training.
+    """Results of training.
 
     Attributes:
       kl: exact KL(q || p), nats, at the start and at each record, [R + 1, num_runs].
@@ -65,7 +33,7 @@ class Runs(NamedTuple):
 
 
 def draw_mixture(settings: Settings) -> BernoulliMixture:
-    """The target that the settings name."""
+    """The target distribution."""
     units = 2 * settings.num_units
     return mixtures.draw(settings.num_components, units, settings.variance, settings.seed)
 
@@ -85,7 +53,7 @@ def kl_gradient(
 
     Args:
       phi: RBMs [B].
-      chains: states z2, [B, C, n2].
+      chains: spins of the second side, [B, C, n2].
       mixture: p, over z1 and z2.
       num_relaxed_sweeps: t.
       settings: s and the relaxation.
@@ -95,41 +63,42 @@ def kl_gradient(
     fixed = tf.nest.map_structure(tf.stop_gradient, phi)
     with tf.GradientTape() as tape:
         tape.watch(phi)
-        zeta1, zeta2, chains = persistent_sample(
-            phi, chains, settings.num_sweeps, num_relaxed_sweeps, relaxation.sample, seed
+        sweeps = settings.num_sweeps, num_relaxed_sweeps
+        spins, hard = persistent_sample(
+            phi, (None, chains), *sweeps, relaxation.draw, seed, ising_sweeps
         )
-        log_p = mixture.log_prob(tf.concat([zeta1, zeta2], -1))
-        loss = tf.reduce_sum(tf.reduce_mean(-fixed.energy(zeta1, zeta2) - log_p, -1))
-    return IsingRBM(*tape.gradient(loss, list(phi))), chains
+        log_p = mixture.log_prob((1 + tf.concat(spins, -1)) / 2)
+        loss = tf.reduce_sum(tf.reduce_mean(-fixed.energy(spins) - log_p, -1))
+    return IsingRBM(*tape.gradient(loss, list(phi))), hard[1]
 
 
-def train(num_relaxed_sweeps: int, settings: Settings, progress: Callable[[int], object]) -> Runs:
-    """Trains RBMs from the uniform distribution; `progress` is told of steps done."""
+def train(num_relaxed_sweeps: int, settings: Settings) -> Runs:
+    """Trains RBMs from the uniform distribution."""
     mixture = draw_mixture(settings)
     mixture32 = mixture.cast(tf.float32)
     runs, n = settings.num_runs, settings.num_units
     variables = [tf.Variable(tf.zeros(shape)) for shape in ([runs, n], [runs, n], [runs, n, n])]
     seed = seeds.make_seed(settings.seed)
     coins = seeds.uniform(seeds.fold_in(seed, 0), [runs, settings.num_chains, n])
-    chains = tf.Variable(tf.cast(coins < 0.5, tf.float32))
+    chains = tf.Variable(2 * tf.cast(coins < 0.5, tf.float32) - 1)
 
     @tf.function(autograph=False, jit_compile=settings.num_steps >= _WORTH_COMPILING)
     def estimate(*values: tf.Tensor) -> tuple[IsingRBM, tf.Tensor]:
-        *phi, z2, step = values
+        *phi, s2, step = values
         seeded = seeds.fold_in(seed, 1, step)
-        return kl_gradient(IsingRBM(*phi), z2, mixture32, num_relaxed_sweeps, settings, seeded)
+        return kl_gradient(IsingRBM(*phi), s2, mixture32, num_relaxed_sweeps, settings, seeded)
 
     def gradient_fn(step: tf.Tensor) -> IsingRBM:
         phi = [v.read_value() for v in variables]
-        gradient, z2 = estimate(*phi, chains.read_value(), step)
-        chains.assign(z2)
+        gradient, s2 = estimate(*phi, chains.read_value(), step)
+        chains.assign(s2)
         return gradient
 
-    exact_kl = tf.function(lambda *phi: mixtures.exact_kl(IsingRBM(*phi).binary(), mixture))
+    compare = tf.function(lambda *phi: mixtures.compare(IsingRBM(*phi).binary(), mixture))
 
-    def record_fn() -> np.ndarray:
-        return exact_kl(*variables).numpy()
+    def record_fn() -> Comparison:
+        return compare(*variables)
 
-    kls = training.minimise(variables, gradient_fn, settings, record_fn, progress)
-    q = IsingRBM(*(v.read_value() for v in variables)).binary()
-    return Runs(np.stack(kls), mixtures.exact_shares(q, mixture).numpy())
+    title = f"t = {num_relaxed_sweeps}"
+    records = training.minimise(variables, gradient_fn, settings, record_fn, title)
+    return Runs(np.stack([record.kl for record in records]), records[-1].shares.numpy())

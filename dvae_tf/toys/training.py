@@ -1,4 +1,4 @@
-"""Training of the toys: Adam, and a record every so many steps."""
+"""Training of the toys by Adam, with a record every so many steps."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tqdm import tqdm
 
 from dvae_tf.config import ConfigError
-
-
-def check_steps(num_steps: int, record_every: int) -> None:
-    """Raises ConfigError unless the records divide the steps evenly."""
-    if num_steps % record_every:
-        accepted = f"a multiple of {record_every}"
-        raise ConfigError(f"--num_steps: found {num_steps}, accepted is {accepted}")
 
 
 def minimise(
@@ -23,20 +17,27 @@ def minimise(
     gradient_fn: Callable[[tf.Tensor], Sequence[tf.Tensor]],
     settings: Any,
     record_fn: Callable[[], Any],
-    progress: Callable[[int], object],
+    title: str,
 ) -> list[Any]:
-    """Moves variables down a gradient.
+    """Trains variables by gradient descent.
 
     Args:
       variables: what is trained.
       gradient_fn: the step's number, int32 -> gradients of the variables.
-      settings: with `num_steps`, `learning_rate` and `record_every`, which divides the steps.
+      settings: with `num_steps`, `learning_rate` and `record_every`.
       record_fn: called at the start and at each record.
-      progress: told of steps done.
+      title: of the progress bar.
 
     Returns:
       What `record_fn` returned.
+
+    Raises:
+      ConfigError: the records do not divide the steps evenly.
     """
+    num_records, rest = divmod(settings.num_steps, settings.record_every)
+    if rest:
+        accepted = f"a multiple of {settings.record_every}"
+        raise ConfigError(f"--num_steps: found {settings.num_steps}, accepted is {accepted}")
     optimizer = keras.optimizers.Adam(settings.learning_rate)
     optimizer.build(variables)
 
@@ -47,8 +48,7 @@ def minimise(
             optimizer.apply(list(gradient_fn(step)), variables)
 
     records = [record_fn()]
-    for _ in range(settings.num_steps // settings.record_every):
+    for _ in tqdm(range(num_records), title):
         advance()
         records.append(record_fn())
-        progress(settings.record_every)
     return records

@@ -18,6 +18,9 @@ from dvae_tf.progress import say
 from dvae_tf.training.state import State
 from sampler.io.errors import reason
 
+FORMAT = 2
+"""Version of what a checkpoint holds; this one alone is read."""
+
 _KEPT = 3
 _NAME = "{}/.ATTRIBUTES/VARIABLE_VALUE"
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError, OSError)
@@ -65,12 +68,14 @@ class Checkpoints:
         self.validated = tf.Variable(0, dtype=tf.int64)
         self.seconds = tf.Variable(0.0, dtype=tf.float64)
         self.resampled = tf.Variable(0.0, dtype=tf.float64)
-        self.num_replicas = tf.Variable(num_replicas)
+        self.num_replicas, self.format = tf.Variable(num_replicas), tf.Variable(FORMAT)
         self.config = config
         self.state = states[0]
         self._parameters = [*model.variables, *optimizer.variables]
+        # Keras hides layers that stand in a list from TensorFlow, so that they would be left out
+        parameters = {v.path: v.value for v in model.variables}
         everything = tf.train.Checkpoint(
-            model=model,
+            model=parameters,
             optimizer=optimizer,
             state=states[0],
             **{f"state_{i}": state for i, state in enumerate(states[1:], 1)},
@@ -79,13 +84,14 @@ class Checkpoints:
             seconds=self.seconds,
             resampled=self.resampled,
             num_replicas=self.num_replicas,
+            format=self.format,
             config=tf.Variable(config.to_json()),
         )
         self._recent = tf.train.CheckpointManager(
             everything, str(directory), max_to_keep=_KEPT, checkpoint_name="step"
         )
         self._best = tf.train.CheckpointManager(
-            tf.train.Checkpoint(model=model), str(directory / "best"), max_to_keep=1
+            tf.train.Checkpoint(model=parameters), str(directory / "best"), max_to_keep=1
         )
 
     @property
@@ -140,8 +146,13 @@ class Checkpoints:
         return 0
 
     def _check_same_run(self, path: Path) -> None:
-        """Raises CheckpointError if a checkpoint is of another configuration or machines."""
-        reader = tf.train.load_checkpoint(str(path))
+        """Raises CheckpointError for a checkpoint of another version, configuration or machines."""
+        reader, name = tf.train.load_checkpoint(str(path)), _NAME.format("format")
+        if not reader.has_tensor(name) or int(reader.get_tensor(name)) != FORMAT:
+            raise CheckpointError(
+                f"{self.directory}: holds a run of another version of this program; accepted is "
+                f"one of this version (format {FORMAT}), or another --log_dir"
+            )
         theirs = Config.parse(reader.get_tensor(_NAME.format("config")).decode())
         different = self.config.differences(theirs)
         if different:

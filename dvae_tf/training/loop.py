@@ -129,7 +129,7 @@ class Trainer:
     @functools.cached_property
     def _nll_of_means(self) -> float:
         """Validation NLL of a model that has learned nothing but the pixels' means."""
-        _, targets = self.model.split(tf.constant(self.dataset.valid, tf.float32))
+        _, targets = self.model.task.split(tf.constant(self.dataset.valid, tf.float32))
         return -float(tf.reduce_mean(log_bernoulli(targets, self.model.logit_mean)))
 
     def _train(self, deadline: float) -> bool:

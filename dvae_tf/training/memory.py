@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvae_tf.config import Config, ConfigError
+from dvae_tf.registry import POSTERIORS
 
 _FLOAT = 4
 _COPIES = 5
@@ -23,15 +24,11 @@ def needed(config: Config, num_images: int, num_pixels: int) -> int:
     Args:
       num_images, num_pixels: of the training images.
     """
-    n1, n2 = config.sides
     samples = config.batch_size * config.num_samples
-    rank = config.coupling_rank
-    couplings = (n1 + n2) * rank if rank else n1 * n2
-    undirected = config.posterior == "undirected"
-    per_image = couplings if undirected else 0
-    activations = samples * (num_pixels + sum(config.hidden_units) + n1 + n2)
+    per_image, per_chain = POSTERIORS.load(config.posterior).memory(config)
+    activations = samples * (num_pixels + sum(config.hidden_units) + config.num_latents)
     activations += config.batch_size * (per_image + num_pixels)
-    kept = num_images * (num_pixels + (config.num_samples * n2 if undirected else 0))
+    kept = num_images * (num_pixels + config.num_samples * per_chain)
     parameters = 4 * config.hidden_units[-1] * (per_image + 2 * num_pixels)
     return _PROGRAM + _FLOAT * (_COPIES * activations + parameters) + kept
 

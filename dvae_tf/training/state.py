@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
 
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE
 from sampler import seeds
-from sampler.machines.rbm import RBM
-from sampler.populations import population_annealing
-from sampler.populations.population_annealing import Population
+from sampler.machines.machine import AnyMachine
+from sampler.populations import population
+from sampler.populations.population import Population
 
 
 class State(tf.Module):
@@ -24,10 +26,9 @@ class State(tf.Module):
 
     Attributes:
       step: steps done, int64.
-      chains: persistent states of each training image, K each, uint8, [N, K, chain_units]: a byte a
-        unit; no units for posteriors that need no chains.
-      population: `Population` of variables; samples of `theta`.
-      theta: `RBM` of variables, the prior's parameters that the population was last swept at.
+      chains: persistent states of each training image, K each, [N, K, chain_width] of the
+        posterior's dtype; no numbers for posteriors that need no chains.
+      prior: what `read` gives, its tensors as variables.
     """
 
     def __init__(
@@ -40,31 +41,26 @@ class State(tf.Module):
     ):
         super().__init__()
         seed = seeds.fold_in(replica_seed(config.seed, replica), 0)
-        theta = model.prior.rbm()
-        shape = [num_images, model.posterior.chain_units]
+        theta, num_chains = model.prior.machine(), config.prior_chains // num_replicas
+        samples = population.initial(theta, num_chains, seeds.fold_in(seed, 2))
+        # one after the other: random numbers take four bytes where a bit takes one
         chains = [
-            tf.cast(seeds.uniform(seeds.fold_in(seed, 1, k), shape) < 0.5, tf.uint8)
+            model.posterior.initial_chains([num_images], seeds.fold_in(seed, 1, k))
             for k in range(config.num_samples)
         ]
-        num_chains = config.prior_chains // num_replicas
-        population = population_annealing.start(theta, num_chains, seeds.fold_in(seed, 2))
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.chains = tf.Variable(tf.stack(chains, 1), name="chains")
-        self.population = Population(*(tf.Variable(t) for t in population))
-        self.theta = RBM(*(tf.Variable(t) for t in theta))
+        self.prior = [tf.Variable(t) for t in tf.nest.flatten((samples, theta))]
+        self._packed = functools.partial(tf.nest.pack_sequence_as, (samples, theta))
 
-    def read(self) -> tuple[Population, RBM]:
-        """The population and its parameters as values."""
-        return (
-            Population(*(v.read_value() for v in self.population)),
-            RBM(*(v.read_value() for v in self.theta)),
-        )
+    def read(self) -> tuple[Population, AnyMachine]:
+        """The prior's population, and the prior at which it was last swept, as values."""
+        return self._packed([v.read_value() for v in self.prior])
 
-    def write(self, population: Population, theta: RBM) -> None:
-        """Stores a population and the parameters that it samples."""
-        for variable, value in zip(
-            (*self.population, *self.theta), (*population, *theta), strict=True
-        ):
+    def write(self, population: Population, theta: AnyMachine) -> None:
+        """Stores a population and the prior of which it has samples."""
+        values = tf.nest.flatten((population, theta))
+        for variable, value in zip(self.prior, values, strict=True):
             variable.assign(value)
 
 

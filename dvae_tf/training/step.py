@@ -10,14 +10,11 @@ import tensorflow as tf
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE
 from dvae_tf.networks import LOGITS_SCALE
-from dvae_tf.objectives import TASKS
 from dvae_tf.objectives.terms import Terms
+from dvae_tf.registry import PRIOR_SAMPLERS
 from dvae_tf.training.state import State, replica_seed
 from sampler import seeds
-from sampler.populations import pcd, population_annealing
-from sampler.populations.population_annealing import Population
-
-PRIOR_SAMPLERS = {"pa": population_annealing.update, "pcd": pcd.update}
+from sampler.populations.population import Population
 
 
 def learning_rate(config: Config) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -83,9 +80,11 @@ class TrainStep:
         self.config, self.model, self.state = config, model, state
         self.images = images
         self.optimizer = optimizer or new_optimizer(config, model)
-        self.task = TASKS[config.task]
         self.seed = seeds.fold_in(replica_seed(config.seed, replica), 1)
-        self.decay = [config.weight_decay * _penalty(v) for v in model.trainable_variables]
+        penalties = model.prior.penalties
+        self.decay = [
+            config.weight_decay * _penalty(v, penalties) for v in model.trainable_variables
+        ]
 
     @tf.function(autograph=False)
     def __call__(self, indices: tf.Tensor, detailed: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -119,17 +118,16 @@ class TrainStep:
         detailed: tf.Tensor,
     ) -> tuple[list[tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]:
         """Gradients of the loss, the images' advanced chains, and what `__call__` returns."""
-        model, config = self.model, self.config
+        model, config, task = self.model, self.config, self.model.task
         step = self.state.step.read_value()
         seed = seeds.fold_in(self.seed, step)
-        weight = self.task.weight(config, step)
+        weight = task.weight(config, step)
         population, prior_info = update_prior(seeds.fold_in(seed, 0))
         x = self._binarise(x, seeds.fold_in(seed, 1))
-        states = tf.cast(chains, tf.float32)
 
         with tf.GradientTape() as tape:
-            objective, terms = self.task.objective(
-                model, x, states, population, weight, seeds.fold_in(seed, 2), config.iw_gradient
+            objective, terms = task.objective(
+                model, x, chains, population, weight, seeds.fold_in(seed, 2), config.iw_gradient
             )
             loss = -objective
         variables = model.trainable_variables
@@ -145,7 +143,7 @@ class TrainStep:
             "train/objective": objective,
             "train/log_likelihood": terms.log_likelihood,
             "train/log_posterior": terms.log_posterior,
-            f"train/{self.task.weight.__name__}": weight,
+            f"train/{task.weight.__name__}": weight,
             "train/learning_rate": self.optimizer.learning_rate,
             "train/importance_ess": terms.importance_ess,
             "posterior/fraction_inside": terms.inside,
@@ -154,7 +152,7 @@ class TrainStep:
             "logits": terms.logits,
         }
         self.state.step.assign_add(1)
-        return gradients, tf.cast(terms.chains, tf.uint8), info
+        return gradients, terms.chains, info
 
     def _details(
         self, gradients: list[tf.Tensor], terms: Terms, detailed: tf.Tensor
@@ -173,10 +171,10 @@ class TrainStep:
     def update_prior(self, seed: tf.Tensor) -> tuple[Population, dict[str, tf.Tensor]]:
         """The prior's samples at its present parameters, and what is shown of them."""
         population, old = self.state.read()
-        if not self.task.has_prior:
+        if not self.model.task.has_prior:
             return population, {}
-        theta = self.model.prior.rbm()
-        update = PRIOR_SAMPLERS[self.config.prior_sampler]
+        theta = self.model.prior.machine()
+        update = PRIOR_SAMPLERS.load(self.config.prior_sampler)
         population, info = update(old, theta, population, seed, self.config.prior_sweeps)
         self.state.write(population, theta)
         return population, {
@@ -192,13 +190,13 @@ class TrainStep:
         return tf.cast(seeds.uniform(seed, x.shape.as_list()) < x, tf.float32)
 
 
-def _penalty(variable: keras.Variable) -> float:
-    """Factor of 1/2 ||v||^2 in the penalty on dense kernels, batch norm's gamma and the prior's W.
+def _penalty(variable: keras.Variable, of_prior: dict[str, float]) -> float:
+    """Factor of 1/2 ||v||^2 in the penalty on dense kernels, batch norm's gamma and the prior.
 
-    It is on what acts: the prior's W = 4J, the pixels' logits' kernel times its factor.
+    It is on what acts: of the pixels' logits, the kernel times its factor.
     """
-    if variable.path.endswith("prior/j"):
-        return 16.0
+    if "prior" in variable.path.split("/"):
+        return of_prior.get(variable.name, 0.0)
     if variable.path.endswith("logits/kernel"):
         return LOGITS_SCALE**2
     return float(variable.name in ("kernel", "gamma"))

@@ -13,7 +13,7 @@ from dvae_tf import pictures
 from dvae_tf.evaluation.evaluate import Evaluation
 from dvae_tf.model import DVAE
 from sampler.io.errors import reason
-from sampler.populations.population_annealing import Population
+from sampler.populations.population import Population
 
 _COLUMNS = 8
 _IMAGES = 64
@@ -63,17 +63,17 @@ class Summaries:
     ) -> None:
         """Histograms of the prior's parameters; pictures of samples and reconstructions.
 
-        In structured prediction there is no prior, and the reconstructions are completions.
+        A task without a prior has no samples, and its reconstructions are completions.
 
         Args:
           population: the training's samples of the prior.
           x: images [B, D] of the step's batch, and `logits` [B, D] of what the decoder predicts.
         """
         histograms, shown = {}, {}
-        if model.task == "vae":
-            for name, value in model.prior_rbm()._asdict().items():
+        if model.task.has_prior:
+            for name, value in model.prior.encode(model.prior.machine()).items():
                 histograms[f"prior/{name}"] = value
-            samples = tf.sigmoid(model.decode(population.z1[:_IMAGES], population.z2[:_IMAGES]))
+            samples = tf.sigmoid(model.decode(tf.concat(population.state, -1)[:_IMAGES]))
             shown["samples"] = pictures.grid(samples.numpy(), self.image_shape, _COLUMNS)
         count = min(len(x), _IMAGES) // _COLUMNS * _COLUMNS
         if count:

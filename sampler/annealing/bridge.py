@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from sampler import checks, gibbs, mean_field, seeds
-from sampler.machines.machine import AnyMachine, State, with_chains
+from sampler.machines.machine import AnyMachine, State
 
 
 class Bridge(NamedTuple):
@@ -55,6 +55,11 @@ class Bridge(NamedTuple):
             return (tf.zeros(tf.concat([batch, [num_chains, 0]], 0)),)
         return gibbs.independent(self.machine.families, self.base[:-1], num_chains, seed)
 
+    def columns(self) -> Bridge | None:
+        """The bridge for states with the chains last, where its machine is faster so."""
+        machine = self.machine.columns()
+        return None if machine is None else Bridge(machine, self.base)
+
     def slope(self) -> AnyMachine:
         """What beta multiplies: a machine of the target's couplings, with fields f - base."""
         pairs = zip(self.machine.fields, self.base, strict=True)
@@ -62,12 +67,12 @@ class Bridge(NamedTuple):
 
     def natural(self, k: int, state: State, beta: tf.Tensor) -> tf.Tensor:
         """Natural parameters of block k at `beta` (a scalar, or [C] for each chain's own)."""
-        beta = tf.convert_to_tensor(beta, tf.float32)[..., None]
-        field, base = self.machine.fields[k][..., None, :], self.base[k][..., None, :]
+        beta = self.machine.across(tf.convert_to_tensor(beta, tf.float32))
+        field, base = (self.machine.beside(part) for part in (self.machine.fields[k], self.base[k]))
         coupling = self.machine.coupling(k, state)
         if not isinstance(coupling, float):
             coupling *= beta
-        return with_chains(base + beta * (field - base), coupling, state)
+        return self.machine.with_chains(base + beta * (field - base), coupling, state)
 
     def log_weight(self, state: State, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
         """log of the ratio of unnormalised probabilities at two temperatures, float64, [..., C].
@@ -80,9 +85,10 @@ class Bridge(NamedTuple):
         """
         step = tf.convert_to_tensor(new_beta - beta, tf.float32)
         slope, last = self.slope(), len(self.base) - 1
-        eta, change = self.natural(last, state, beta), step[..., None] * slope.natural(last, state)
+        eta = self.natural(last, state, beta)
+        change = self.machine.across(step) * slope.natural(last, state)
         summed = self.machine.families[last].log_partition_change(eta, change)
-        total = tf.reduce_sum(summed, -1)
+        total = tf.reduce_sum(summed, self.machine.unit_axis)
         if last:
             total += step * slope.interaction(state)
         return tf.cast(total, tf.float64)

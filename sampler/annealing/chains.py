@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import seeds
+from sampler import gibbs, seeds
 from sampler.annealing import pieces as chunks
 from sampler.annealing.bridge import Bridge
 from sampler.machines.machine import State
@@ -54,6 +54,11 @@ def _anneal(
 
     Backwards every step is the time reversal of a forward one: the sweep comes before the weight.
     """
+    columns = bridge.columns()
+    if columns is not None:
+        turned = Chains(gibbs.turned(chains.state), chains.log_weights)
+        moved, sums = _anneal(columns, turned, betas, seed, reverse)
+        return Chains(gibbs.turned(moved.state), moved.log_weights), sums
     count = tf.shape(betas)[0] - 1
     shape = chains.log_weights.shape[:-1] + [2]
     trace = tf.TensorArray(tf.float64, count, element_shape=shape)
@@ -149,7 +154,9 @@ def rounding(bridge: Bridge, state: State, log_z: tf.Tensor) -> tf.Tensor:
     the sum over units of the sizes of what beta multiplies, for 2 as for 10,000 temperatures.
     """
     slope, last = bridge.slope(), len(bridge.base) - 1
-    sizes = tf.reduce_sum(abs(slope.natural(last, state)), -1)
+    # what is summed out moves log p* by its mean, which a Gaussian's may be more than 1
+    mean = bridge.machine.families[last].mean(bridge.machine.natural(last, state))
+    sizes = tf.reduce_sum(abs(slope.natural(last, state)) * tf.maximum(abs(mean), 1), -1)
     for k in range(last):
         eta = slope.fields[k][..., None, :] + slope.coupling(k, state[:k])
         sizes += tf.reduce_sum(abs(eta * state[k]), -1)

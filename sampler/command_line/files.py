@@ -1,30 +1,15 @@
-"""RBMs from .npz files, and samples into them."""
+"""Where the command line writes: samples into an .npz, pictures into a folder."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sampler.io.errors import FileError, reason
-from sampler.io.npz import read_npz
-
-ARRAYS = ("b1", "b2", "w")
-ACCEPTED = "an .npz with the arrays b1 [..., n1], b2 [..., n2] and w [..., n1, n2]"
-
-
-def read_parameters(path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """b1, b2 and w of an .npz file as float32, of whatever shapes it has; never unpickles.
-
-    Raises:
-      FileError: the file is missing or damaged, or an array is missing or not of real numbers.
-    """
-    arrays = read_npz(Path(path), ARRAYS, ARRAYS)
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
-        b1, b2, w = (arrays[name].astype(np.float32) for name in ARRAYS)
-    return b1, b2, w
 
 
 def check_output(path: str | None) -> None:
@@ -38,25 +23,31 @@ def check_output(path: str | None) -> None:
         )
 
 
-def check_folder(path: str | None) -> None:
-    """Makes the folder of --plot (None: there is none); raises FileError where it cannot be."""
-    if path is None:
-        return
+def check_folder(flag: str, path: str | Path) -> None:
+    """Makes the folder that a flag names; raises FileError unless files can be written into it."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
-        raise FileError(f"--plot={path}: found: {reason(error)}; accepted: a folder") from error
-    if not os.access(path, os.W_OK):
-        raise FileError(f"--plot={path}: found no right to write; accepted: a folder with it")
+        raise FileError(
+            f"--{flag}={path}: can't be written to ({reason(error)}); accepted: a folder, or the "
+            "name of a new one, with the right to write"
+        ) from error
 
 
-def write_arrays(path: str, arrays: dict[str, Any]) -> None:
-    """Writes an .npz, whole or not at all."""
-    temporary = Path(path).with_suffix(".tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise FileError(f"--output={path}: cannot be written to: {reason(error)}") from error
+def arrays_of(machine: Any, state: tuple[Any, ...]) -> dict[str, np.ndarray]:
+    """Samples [..., S, n] by name: z1 and z2 of an RBM's bits, x of a graph, else x_0, x_1, ...
+
+    Bits of RBMs are uint8, other discrete units int8, Gaussian ones float32.
+    """
+    from sampler.machines.graph import GraphMachine
+    from sampler.machines.low_rank import LowRankRBM
+    from sampler.machines.rbm import RBM
+
+    if isinstance(machine, (RBM, LowRankRBM)):
+        return {f"z{k}": np.asarray(z, np.uint8) for k, z in enumerate(state, 1)}
+    if isinstance(machine, GraphMachine):
+        return {"x": np.asarray(machine.to_units(state), np.int8)}
+    dtypes = [np.int8 if family.discrete else np.float32 for family in machine.families]
+    return {f"x_{k}": np.asarray(x, dtypes[k]) for k, x in enumerate(state)}

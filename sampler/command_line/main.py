@@ -8,6 +8,7 @@ been read, so that `--help` and mistakes answer at once.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import math
 import os
@@ -22,7 +23,8 @@ from absl import flags
 from tqdm import tqdm
 
 from sampler.command_line import files, options
-from sampler.io import quiet
+from sampler.io import formats, npz, quiet
+from sampler.io.errors import FileError, printable, reason
 
 if TYPE_CHECKING:
     from sampler.command_line.tasks import Answer, Task
@@ -32,7 +34,7 @@ def main(arguments: list[str]) -> int:
     """Carries out a command line (without the program's name) and returns its exit status."""
     try:
         return _main(arguments)
-    except (options.UsageError, flags.Error, files.FileError) as error:
+    except (options.UsageError, flags.Error, FileError) as error:
         _complain(error)
     except BrokenPipeError:  # whoever read the lines has gone; Python would complain at its exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -60,26 +62,52 @@ def _main(arguments: list[str]) -> int:
 def log_z(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) -> int:
     """One line for each file, in their order; those that cannot be used are named, and left out."""
     if not paths:
-        raise options.UsageError(f"log_z: found no file; accepted: {files.ACCEPTED}, or several")
-    files.check_folder(values.plot)
-    parameters = [_attempt(files.read_parameters, path) for path in paths]
+        raise options.UsageError(f"log_z: found no file; accepted: {formats.ACCEPTED}, or several")
+    if values.plot:
+        files.check_folder("plot", values.plot)
+    parts = [_attempt(formats.read, path) for path in paths]
     done = [
-        arrays is not None and _attempt(_log_z_line, path, name, arrays, values, settings)
-        for path, name, arrays in zip(paths, _names(paths), parameters, strict=True)
+        each is not None and _attempt(_run, "log_z", each, name, values, settings)
+        for each, name in zip(parts, _names(paths), strict=True)
     ]
     return 0 if all(done) else 1
 
 
-def _log_z_line(
-    path: str, name: str, arrays: tuple, values: flags.FlagValues, settings: dict
-) -> bool:
-    with _task(path, arrays, values) as task:
-        from sampler.command_line import log_z
+def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) -> int:
+    """The samples of one file's machines into another, and one line about them."""
+    if len(paths) != 1:
+        raise options.UsageError(f"sample: found {len(paths)} files; accepted: one")
+    files.check_output(values.output)
+    if values.plot:
+        files.check_folder("plot", values.plot)
+    settings = {"num_samples": values.num_samples, **settings}
+    _run("sample", formats.read(paths[0]), _names(paths)[0], values, settings)
+    return 0
 
+
+RUN = {"log_z": log_z, "sample": sample}
+
+
+def _run(
+    command: str,
+    parts: formats.Parts,
+    name: str,
+    values: flags.FlagValues,
+    settings: dict[str, Any],
+) -> bool:
+    """The method's answer about one file, written and printed."""
+    with _task(parts, values) as task:
+        methods = importlib.import_module(f"sampler.command_line.{command}").METHODS
         started = time.perf_counter()
-        answer = log_z.METHODS[values.method](task, **settings)
-    _save_pictures(values, name, answer)
-    _print_line({"file": path, **answer.values}, started, answer.warnings)
+        answer = methods[values.method](task, **settings)
+    fields: dict[str, Any] = {"file": parts.path}
+    if answer.state:
+        npz.write_npz(values.output, files.arrays_of(task.machine, answer.state))
+        fields |= {"output": values.output, "num_samples": values.num_samples}
+    _save_pictures(values, name, task, answer)
+    fields |= {**answer.values, "seconds": time.perf_counter() - started}
+    fields["warnings"] = parts.notes + answer.warnings
+    print(json.dumps({k: _plain(v) for k, v in fields.items()}, allow_nan=False), flush=True)
     return True
 
 
@@ -90,80 +118,52 @@ def _names(paths: list[str]) -> list[str]:
     return [s if stems.count(s) == 1 else w for s, w in zip(stems, whole, strict=True)]
 
 
-def sample(values: flags.FlagValues, settings: dict[str, Any], paths: list[str]) -> int:
-    """The samples of one file's RBMs into another, and one line about them."""
-    if len(paths) != 1:
-        raise options.UsageError(f"sample: found {len(paths)} files; accepted: one")
-    files.check_output(values.output)
-    files.check_folder(values.plot)
-    with _task(paths[0], files.read_parameters(paths[0]), values) as task:
-        from sampler.command_line import sample
-
-        started = time.perf_counter()
-        answer = sample.METHODS[values.method](task, num_samples=values.num_samples, **settings)
-    states = {name: answer.values.pop(name) for name in ("z1", "z2")}
-    files.write_arrays(values.output, states)
-    _save_pictures(values, _names(paths)[0], answer)
-    line = {"file": paths[0], "output": values.output, "num_samples": values.num_samples}
-    _print_line({**line, **answer.values}, started, answer.warnings)
-    return 0
-
-
-RUN = {"log_z": log_z, "sample": sample}
-
-
 @contextlib.contextmanager
-def _task(path: str, arrays: tuple, values: flags.FlagValues) -> Iterator[Task]:
-    """The RBMs of a file as a task with its progress bar; what is refused is said of the file."""
+def _task(parts: formats.Parts, values: flags.FlagValues) -> Iterator[Task]:
+    """A file's machines as a task with its progress bar; what is refused is said of the file."""
     quiet.load_tensorflow()
     import tensorflow as tf
 
-    from sampler import checks, seeds
+    from sampler import seeds
     from sampler.command_line.tasks import Task
-    from sampler.machines.rbm import RBM
 
-    rbm = RBM(*(tf.constant(array) for array in arrays))
+    path, seed = parts.path, seeds.make_seed(values.seed)
     try:
-        checks.check_rbm(rbm, path)
         # no bar where nobody watches it
         with tqdm(desc=Path(path).name, disable=None, leave=False, file=sys.stderr) as bar:
-            yield Task(rbm, seeds.make_seed(values.seed), bar, values.plot is not None)
+            yield Task(formats.machine(parts, values.beta), seed, bar)
+    except FileError:
+        raise
     except ValueError as error:
-        text = files.reason(error)
-        raise files.FileError(text if text.startswith(path) else f"{path}: {text}") from error
+        raise FileError(f"{path}: {reason(error)}") from error
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        raise files.FileError(f"{path}: found too little memory; accepted: fewer chains") from error
+        raise FileError(f"{path}: found too little memory; accepted: fewer chains") from error
 
 
 def _attempt(function: Any, *arguments: Any) -> Any:
     """What the function returns, or None and a line on standard error."""
     try:
         return function(*arguments)
-    except files.FileError as error:
+    except FileError as error:
         _complain(error)
         return None
 
 
-def _save_pictures(values: flags.FlagValues, name: str, answer: Answer) -> None:
+def _save_pictures(values: flags.FlagValues, name: str, task: Task, answer: Answer) -> None:
     if values.plot is None:
         return
     from sampler import plots
 
-    member = f", RBM {list(answer.member)}" if answer.member else ""
-    for kind, arrays in answer.pictures.items():
-        title = f"{name}: {options.TITLES[values.method]}{member}"
-        figure = plots.KINDS[kind](**arrays, title=title)
+    title = f"{name}: {options.TITLES[values.method]}"
+    if batch := task.machine.batch_shape.as_list():
+        number = np.unravel_index(answer.first + plots.worst(answer.result), batch)
+        title += f", machine {[int(i) for i in number]}"
+    for draw in plots.KINDS[values.method]:
         try:
-            plots.save(figure, values.plot, name, kind)
+            plots.save(draw(answer.result, title), values.plot, name, draw.__name__)
         except OSError as error:
-            raise files.FileError(
-                f"--plot={values.plot}: cannot be written to: {files.reason(error)}"
-            ) from error
-
-
-def _print_line(fields: dict[str, Any], started: float, warnings: list[str]) -> None:
-    fields = {**fields, "seconds": time.perf_counter() - started, "warnings": warnings}
-    print(json.dumps({k: _plain(v) for k, v in fields.items()}, allow_nan=False), flush=True)
+            found = f"--plot={values.plot}: cannot be written to: {reason(error)}"
+            raise FileError(found) from error
 
 
 def _plain(value: Any) -> Any:
@@ -176,4 +176,5 @@ def _plain(value: Any) -> Any:
 
 
 def _complain(error: Exception) -> None:
-    tqdm.write(f"sampler: {files.reason(error)}", file=sys.stderr)
+    text = printable(" ".join(str(error).split()))
+    tqdm.write(f"sampler: {text}", file=sys.stderr)

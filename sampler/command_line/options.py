@@ -1,7 +1,7 @@
 """The command line's flags: which there are, which methods use them, and their help.
 
-Everything that a method needs beyond the RBM stands in the tables below, with its default. A flag
-that the chosen method does not use is refused.
+Everything that a method needs beyond the machine stands in the tables below, with its default. A
+flag that the chosen method does not use is refused.
 """
 
 from __future__ import annotations
@@ -62,14 +62,20 @@ _COUNTS = {
     "num_temperatures": (2, "inverse temperatures from 0 to 1, both included"),
     "max_temperatures": (2, "to which the bracket may double its temperatures"),
     "num_sweeps": (1, "Gibbs sweeps of a chain; with pa, at each temperature"),
+    "num_samples": (1, "samples of each machine"),
+    "seed": (0, "of all random numbers"),
 }
 _CHOICES = {
-    "base": (["uniform", "biases"], "at beta = 0: all states alike, or W = 0"),
+    "base": (["uniform", "fields", "biases"], "at beta = 0: no fields, or the machine's own"),
     "schedule": (["linear", "sigmoid", "adaptive"], "of temperatures; adaptive finds their number"),
     "resampling": (["systematic", "residual", "multinomial"], "how a population is redrawn"),
 }
+_FLOATS = {
+    "tolerance": (0.0, "nats between the bracket's sides, under which it stops doubling"),
+    "beta": (None, "inverse temperature of the file's energy: p ~ exp(-beta E)"),
+}
+_TEXTS = {"output": "file to write, an .npz", "plot": "folder for pictures of diagnostics"}
 _COLUMN = 22
-_TOLERANCE = "nats between the bracket's sides, under which it stops doubling"
 
 
 class UsageError(ValueError):
@@ -85,6 +91,7 @@ class Command(NamedTuple):
       summary: what it does, in a sentence.
       methods: its methods, and the flags of each with their defaults.
       method: the default method.
+      always: flags of all methods, with their defaults.
     """
 
     name: str
@@ -92,22 +99,26 @@ class Command(NamedTuple):
     summary: str
     methods: dict[str, dict[str, Any]]
     method: str
+    always: dict[str, Any]
 
 
+_ALWAYS = {"beta": 1.0, "seed": 0, "plot": None}
 COMMANDS = {
     "log_z": Command(
         "log_z",
-        "A.npz [B.npz ...]",
-        "Partition functions: one line of JSON for each file of RBMs.",
+        "FILE...",
+        "Partition functions: one line of JSON for each file of machines.",
         LOG_Z,
         "bracket",
+        _ALWAYS,
     ),
     "sample": Command(
         "sample",
-        "A.npz --output=SAMPLES.npz",
-        "Samples z1 and z2 of a file's RBMs, with a line of JSON about them.",
+        "FILE --output=SAMPLES.npz",
+        "Samples of a file's machines, with a line of JSON about them.",
         SAMPLE,
         "pt",
+        {"num_samples": 1000, "output": None, **_ALWAYS},
     ),
 }
 
@@ -116,26 +127,21 @@ def define(command: Command) -> flags.FlagValues:
     """The command's flags, not parsed yet; a set of its own, apart from absl's global one."""
     values = flags.FlagValues()
     values.set_gnu_getopt(True)  # flags may follow files
-    used = {flag for defaults in command.methods.values() for flag in defaults}
-    flags.DEFINE_enum(
-        "method", command.method, list(command.methods), "how; see the README", flag_values=values
-    )
-    for flag, (least, text) in _COUNTS.items():
-        if flag in used:
-            flags.DEFINE_integer(flag, None, text, lower_bound=least, flag_values=values)
-    for flag, (choices, text) in _CHOICES.items():
-        if flag in used:
-            flags.DEFINE_enum(flag, None, choices, text, flag_values=values)
-    if command.name == "log_z":
-        flags.DEFINE_float("tolerance", None, _TOLERANCE, lower_bound=0.0, flag_values=values)
-    else:
-        flags.DEFINE_integer(
-            "num_samples", 1000, "samples of each RBM", lower_bound=1, flag_values=values
-        )
-        flags.DEFINE_string("output", None, "file to write, an .npz", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "of all random numbers", lower_bound=0, flag_values=values)
-    flags.DEFINE_string("plot", None, "folder for pictures of diagnostics", flag_values=values)
-    flags.DEFINE_boolean("help", False, "this text", short_name="h", flag_values=values)
+    used: dict[str, Any] = dict.fromkeys(flag for own in command.methods.values() for flag in own)
+    methods = list(command.methods)
+    flags.DEFINE_enum("method", command.method, methods, "how; see the README", values)
+    for flag, default in {**used, **command.always}.items():
+        if flag in _COUNTS:
+            least, text = _COUNTS[flag]
+            flags.DEFINE_integer(flag, default, text, least, flag_values=values)
+        elif flag in _CHOICES:
+            flags.DEFINE_enum(flag, default, *_CHOICES[flag], flag_values=values)
+        elif flag in _FLOATS:
+            lowest, text = _FLOATS[flag]
+            flags.DEFINE_float(flag, default, text, lowest, flag_values=values)
+        else:
+            flags.DEFINE_string(flag, default, _TEXTS[flag], values)
+    flags.DEFINE_boolean("help", False, "this text", values, short_name="h")
     return values
 
 
@@ -145,43 +151,38 @@ def settings(command: Command, values: flags.FlagValues) -> dict[str, Any]:
     Raises:
       UsageError: a flag was given that the method does not use.
     """
-    defaults = command.methods[values.method]
     for flag in (flag for flag in values if values[flag].present):
         methods = [name for name, used in command.methods.items() if flag in used]
+        if flag == "plot":
+            methods = [name for name in command.methods if name in TITLES]
         if methods and values.method not in methods:
             raise UsageError(
                 f"--{flag}: found with --method={values.method}; "
                 f"accepted with --method={' or '.join(methods)}"
             )
-    if values["plot"].present and values.method not in TITLES:
-        raise UsageError(
-            f"--plot: found with --method={values.method}; accepted with --method="
-            + " or ".join(name for name in command.methods if name in TITLES)
-        )
     if values["schedule"].value == "adaptive" and values["num_temperatures"].present:
         raise UsageError(
             "--num_temperatures: found with --schedule=adaptive, which finds its own number; "
             "accepted with linear and sigmoid"
         )
+    defaults = command.methods[values.method]
     return {**defaults, **{f: values[f].value for f in defaults if values[f].present}}
 
 
 def overview() -> str:
     """What there is, for a command line without a command."""
-    lines = ["Sampling and partition functions of restricted Boltzmann machines.", ""]
+    lines = ["Sampling and partition functions of Boltzmann machines.", ""]
     for command in COMMANDS.values():
-        lines += [
-            f"  python -m sampler {command.name} {command.arguments}",
-            f"      {command.summary}",
-        ]
+        lines += [f"  python -m sampler {command.name} {command.arguments}"]
+        lines += [f"      {command.summary}"]
     return "\n".join(
         [
             *lines,
             "",
             "A file is an .npz with the arrays b1 [..., n1], b2 [..., n2] and w [..., n1, n2] of",
             "E(z1, z2) = -(b1'z1 + b2'z2 + z1'W z2), units 0 or 1; leading dimensions are a batch.",
-            "`python -m sampler COMMAND --help` lists the flags; sampler/README.md tells which",
-            "method to use when.",
+            "Other programs' RBMs, dimod's BQMs and any graph are read as well: sampler/README.md",
+            "tells how, and which method suits. `python -m sampler COMMAND --help` lists flags.",
         ]
     )
 
@@ -190,9 +191,8 @@ def help_text(command: Command, values: flags.FlagValues) -> str:
     """Usage, and each flag with its defaults by method."""
     lines = [f"python -m sampler {command.name} {command.arguments} [--method=...]", ""]
     lines += [command.summary, ""]
-    own = [flag for flag in values if flag not in ("flagfile", "undefok", "h", "help")]
-    order = ["method", *(f for f in own if f != "method")]
-    for flag in order:
+    own = [flag for flag in values if flag not in ("flagfile", "undefok", "h", "help", "method")]
+    for flag in ["method", *own]:
         lines += _flag_help(command, values[flag])
     return "\n".join(lines)
 

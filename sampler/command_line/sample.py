@@ -1,7 +1,4 @@
-"""The methods of `python -m sampler sample`, by name in `METHODS`.
-
-Each puts z1 [..., S, n1] and z2 [..., S, n2] among the values of its answer.
-"""
+"""The methods of `python -m sampler sample`, by name in `METHODS`; each answers with states."""
 
 from __future__ import annotations
 
@@ -11,13 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from sampler import exact, gibbs, seeds
+from sampler import gibbs, seeds
 from sampler.annealing.bridge import Bridge
 from sampler.command_line import tasks
-from sampler.command_line.log_z import anneal_populations
 from sampler.command_line.tasks import Answer, Task
+from sampler.machines.machine import AnyMachine, State
 from sampler.tempering import parallel_tempering
-from sampler.weights import resampling as resampling_module
 
 MIXED = 1.05
 """R-hat above which chains are said to disagree."""
@@ -30,7 +26,8 @@ def by_enumeration(task: Task, num_samples: int) -> Answer:
     """Independent samples, exactly distributed."""
 
     def method(task: Task) -> Answer:
-        return Answer(_states(*exact.sample(task.rbm, num_samples, task.seed)))
+        exact = tasks.exactly(task.machine)
+        return Answer({}, state=exact.sample(task.machine, num_samples, task.seed))
 
     return tasks.in_groups(task, num_samples, method)
 
@@ -41,28 +38,22 @@ def by_gibbs(task: Task, num_samples: int, num_sweeps: int) -> Answer:
     def method(task: Task) -> Answer:
         task.bar.reset(total=num_sweeps)
         # starts spread over all states, so that chains which do not mix differ
-        anywhere = task.rbm._replace(b2=tf.zeros_like(task.rbm.b2))
-        z2 = gibbs.initial(anywhere, num_samples, seeds.fold_in(task.seed, 0))
-        records = min(_RECORDS, num_sweeps)
-        trace = []
+        anywhere = task.machine.with_fields([tf.zeros_like(f) for f in task.machine.fields])
+        state = gibbs.initial(anywhere, num_samples, seeds.fold_in(task.seed, 0))
+        records, trace = min(_RECORDS, num_sweeps), []
         for i, part in enumerate(np.array_split(np.arange(num_sweeps), records)):
-            z1, z2 = _sweep(task.rbm, z2, len(part), seeds.fold_in(task.seed, 1, i))
-            trace.append((task.rbm.energy(z1, z2), tf.reduce_sum(z1, -1) + tf.reduce_sum(z2, -1)))
+            seed = seeds.fold_in(task.seed, 1, i)
+            state, observed = _sweep(task.machine, state, tf.constant(len(part)), seed)
+            trace.append(observed)
             task.bar.update(len(part))
         values, warnings = _agreement(np.array(trace[records // 2 :]))
-        return Answer(_states(z1, z2) | values, warnings)
+        return Answer(values, warnings, state)
 
     return tasks.in_groups(task, num_samples, method)
 
 
 def by_parallel_tempering(
-    task: Task,
-    num_samples: int,
-    num_chains: int,
-    num_sweeps: int,
-    num_temperatures: int,
-    base: str,
-    schedule: str,
+    task: Task, num_samples: int, num_chains: int, num_sweeps: int, **flags: Any
 ) -> Answer:
     """Equally spaced states of the target's replica, from independent ladders."""
     ladders = min(num_chains, num_samples)
@@ -74,44 +65,40 @@ def by_parallel_tempering(
         )
 
     def method(task: Task) -> Answer:
-        bridge = tasks.bridge_from(task.rbm, base)
-        betas = _ladder(task, bridge, schedule, num_temperatures)
-        thinning = num_sweeps // kept
-        task.bar.reset(total=num_sweeps // 5 + kept * thinning)
-        result = parallel_tempering.run(
+        bridge, betas = _ladder(task, **flags)
+        thinning, burn_in = num_sweeps // kept, num_sweeps // 5
+        task.bar.reset(total=burn_in + kept * thinning)
+        found = parallel_tempering.run(
             bridge,
             betas,
             ladders,
             kept * thinning,
             task.seed,
-            burn_in=num_sweeps // 5,
+            burn_in=burn_in,
             thinning=thinning,
             progress_fn=task.bar.update,
         )
-        # [..., S, C, n] to one axis of samples, of which a few may be too many
-        z1, z2 = (
-            np.reshape(z, [*z.shape[:-3], kept * ladders, z.shape[-1]])[..., :num_samples, :]
-            for z in (result.z1, result.z2)
-        )
-        info, rates = result.info, np.asarray(result.info.swap_rates)
         values = {
-            "log_z": info.log_z,
-            "log_z_stderr": info.log_z_stderr,
-            "swap_rate": rates.min(-1),
-            "round_trips": info.round_trips,
+            "log_z": found.log_z,
+            "log_z_stderr": found.stderr,
+            "swap_rate": np.min(found.swap_rates, -1),
+            "round_trips": found.round_trips,
         }
-        pictures = {"swaps": {"betas": betas, "rates": info.lowest()}}
-        return Answer(_states(z1, z2) | values, info.warnings(), pictures)
+        # of the last draw of each ladder a few may be too many
+        state = tuple(x[..., :num_samples, :] for x in found.samples.state)
+        return Answer(values, found.warnings(), state, found)
 
-    return tasks.in_groups(task, ladders * max(num_temperatures, kept), method)
+    return tasks.in_groups(task, ladders * max(flags["num_temperatures"], kept), method)
 
 
-def _ladder(task: Task, bridge: Bridge, schedule: str, num_temperatures: int) -> np.ndarray:
+def _ladder(
+    task: Task, base: str, schedule: str, num_temperatures: int
+) -> tuple[Bridge, np.ndarray]:
     if schedule != "adaptive":
-        return tasks.schedule_of(task, bridge, schedule, num_temperatures)
+        return tasks.bridge_of(task, base, schedule, num_temperatures)
+    bridge, seed = tasks.BASES[base](task.machine), seeds.fold_in(task.seed, -1)
     task.bar.reset(total=_TUNING)
-    seed = seeds.fold_in(task.seed, -1)
-    return parallel_tempering.tune_schedule(
+    return bridge, parallel_tempering.tune_schedule(
         bridge, seed, max_rounds=_TUNING, progress_fn=task.bar.update
     )
 
@@ -126,45 +113,49 @@ def by_population_annealing(
             f"--num_samples: found {num_samples}; accepted: at most --num_chains times --num_runs, "
             f"{total}"
         )
+    flags |= {"num_chains": num_chains, "num_runs": num_runs}
 
     def method(task: Task) -> Answer:
-        result = anneal_populations(task, num_chains, num_runs, **flags)
-        parents = resampling_module.systematic(
-            result.population.log_weights, seeds.fold_in(task.seed, -2)
-        )
-        # systematic resampling has put copies and relatives side by side
-        order = tf.argsort(seeds.uniform(seeds.fold_in(task.seed, -3), tf.shape(parents)), -1)
-        chosen = tf.gather(parents, order[..., :num_samples], axis=-1, batch_dims=parents.ndim - 1)
-        z1, z2 = (
-            tf.gather(z, chosen, axis=-2, batch_dims=parents.ndim - 1)
-            for z in (result.population.z1, result.population.z2)
-        )
-        values = {"log_z": result.log_z, "log_z_stderr": result.stderr, "rho_t": result.rho_t}
-        return Answer(_states(z1, z2) | values, result.warnings())
+        found = tasks.anneal_populations(task, **flags)
+        state = found.samples.equally_weighted(seeds.fold_in(task.seed, -2))
+        # resampling has put copies and relatives side by side
+        numbers = seeds.uniform(seeds.fold_in(task.seed, -3), state[0].shape[:-1])
+        chosen = tf.argsort(numbers, -1)[..., :num_samples]
+        state = tuple(tf.gather(x, chosen, axis=-2, batch_dims=chosen.ndim - 1) for x in state)
+        values = {"log_z": found.log_z, "log_z_stderr": found.stderr, "rho_t": found.rho_t}
+        return Answer(values, found.warnings(), state, found)
 
     return tasks.in_groups(task, total, method)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _sweep(rbm: Any, z2: tf.Tensor, num_sweeps: int, seed: tf.Tensor) -> tuple:
-    return gibbs.run(rbm, z2, num_sweeps, seed)
+def _sweep(
+    machine: AnyMachine, state: State, num_sweeps: tf.Tensor, seed: tf.Tensor
+) -> tuple[State, tf.Tensor]:
+    """Some sweeps, and what is compared between chains afterwards: [2, ..., C].
+
+    The energy, and a sum of all units, in which the states of a categorical one count 1, 2, ...
+    """
+    state = gibbs.run(machine, state, num_sweeps, seed)
+    sums = [
+        tf.reduce_sum(x * (1.0 + tf.cast(tf.range(x.shape[-1]) % family.width, x.dtype)), -1)
+        for family, x in zip(machine.families, state, strict=True)
+    ]
+    return state, tf.stack([machine.energy(state), tf.add_n(sums)])
 
 
 def _agreement(trace: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The larger R-hat of energy and magnetisation, trace [S, 2, ..., C], and a warning by it."""
+    """The larger R-hat of both quantities, trace [S, 2, ..., C], and a warning by it."""
     if len(trace) < 4 or trace.shape[-1] < 2:
         return {}, ["too few sweeps or chains to tell whether chains agree"]
     from sampler import diagnostics  # loads TensorFlow Probability, which takes seconds
 
-    r_hat = np.max(diagnostics.r_hat(np.moveaxis(trace, -1, 1)), 0)
+    # a quantity that never changes has none
+    r_hat = np.fmax.reduce(np.asarray(diagnostics.r_hat(np.moveaxis(trace, -1, 1))))
     found = f"chains disagree: R-hat {np.max(r_hat):.3g}, trusted up to {MIXED}"
     return {"r_hat": r_hat}, [f"{found} (more sweeps, or --method=pt)"] * bool(
         np.any(r_hat > MIXED)
     )
-
-
-def _states(z1: tf.Tensor, z2: tf.Tensor) -> dict[str, np.ndarray]:
-    return {"z1": np.asarray(z1, np.uint8), "z2": np.asarray(z2, np.uint8)}
 
 
 METHODS: dict[str, Callable[..., Answer]] = {

@@ -10,18 +10,22 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from sampler import seeds
+from sampler import exact, seeds
 from sampler.annealing import bridge as bridges
 from sampler.annealing import schedules
 from sampler.annealing.bridge import Bridge
-from sampler.machines.rbm import RBM
+from sampler.exact import elimination
+from sampler.machines.graph import GraphMachine
+from sampler.machines.machine import AnyMachine, State
+from sampler.populations import population_annealing
 
 CHAINS_AT_ONCE = 50_000
-"""Most chains of a group of RBMs, which bounds memory; a single RBM may have more."""
+"""Most chains of a group of machines, which bounds memory; a single machine may have more."""
 
-BASES: dict[str, Callable[[RBM], Bridge]] = {
+BASES: dict[str, Callable[[AnyMachine], Bridge]] = {
     "uniform": bridges.from_uniform,
-    "biases": bridges.from_biases,
+    "fields": bridges.from_fields,
+    "biases": bridges.from_fields,
 }
 
 
@@ -29,95 +33,98 @@ class Task(NamedTuple):
     """What every method is given.
 
     Attributes:
-      rbm: of any batch shape [...].
+      machine: of any batch shape [...].
       seed: int32, [2].
       bar: of progress; methods set its total.
-      pictures: whether pictures are wanted.
     """
 
-    rbm: RBM
+    machine: AnyMachine
     seed: tf.Tensor
     bar: tqdm
-    pictures: bool = False
 
 
 class Answer(NamedTuple):
     """What a method found.
 
     Attributes:
-      values: by key of the JSON line, arrays of the RBM's batch shape [...].
+      values: by key of the JSON line, arrays of the machine's batch shape [...].
       warnings: why not to believe it; empty when nothing is known against it.
-      pictures: by kind, what `plots.KINDS` takes; of a batch, of the RBM that has the smallest ESS.
-      member: which RBM of the batch that is; empty without a batch.
+      state: samples, if these were asked for: of each block, [..., S, n_k].
+      result: what pictures are drawn of; of a batch, that of the group with the smallest ESS.
+      first: the number of that group's first machine in the flattened batch.
     """
 
     values: dict[str, Any]
     warnings: list[str] = []
-    pictures: dict[str, dict[str, Any]] = {}
-    member: tuple[int, ...] = ()
+    state: State = ()
+    result: Any = None
+    first: int = 0
 
 
-def bridge_from(rbm: RBM, base: str) -> Bridge:
-    """The path from the base of that name."""
-    return BASES[base](rbm)
+def exactly(machine: AnyMachine) -> Any:
+    """The module of exact answers for a machine: elimination for graphs too large to enumerate."""
+    listed = sum(machine.sizes) - max(machine.sizes)
+    large = isinstance(machine, GraphMachine) and listed > exact.MAX_UNITS
+    return elimination if large else exact
 
 
-def schedule_of(task: Task, bridge: Bridge, schedule: str, num_temperatures: int) -> np.ndarray:
-    """The schedule of that name; an adaptive one finds its own number in a pilot run."""
-    if schedule == "adaptive":
-        task.bar.reset(total=1)
-        task.bar.set_postfix_str("pilot run")
-        pilot_seed = seeds.fold_in(task.seed, -1)
-        return schedules.adaptive(bridge, seed=pilot_seed, progress_fn=task.bar.update)
-    return {"linear": schedules.linear, "sigmoid": schedules.sigmoid}[schedule](num_temperatures)
+def bridge_of(
+    task: Task, base: str, schedule: str, num_temperatures: int
+) -> tuple[Bridge, np.ndarray]:
+    """The bridge from the base of that name, and its schedule: an adaptive one by a pilot run."""
+    bridge = BASES[base](task.machine)
+    if schedule != "adaptive":
+        return bridge, getattr(schedules, schedule)(num_temperatures)
+    task.bar.reset(total=1)
+    task.bar.set_postfix_str("pilot run")
+    seed = seeds.fold_in(task.seed, -1)
+    return bridge, schedules.adaptive(bridge, seed=seed, progress_fn=task.bar.update)
+
+
+def anneal_populations(
+    task: Task, base: str, schedule: str, num_temperatures: int, **flags: Any
+) -> population_annealing.Result:
+    """Population annealing of one group, as the flags ask."""
+    bridge, betas = bridge_of(task, base, schedule, num_temperatures)
+    task.bar.reset(total=len(betas) - 1)
+    flags |= {"seed": task.seed, "progress_fn": task.bar.update}
+    return population_annealing.run(bridge, betas, **flags)
 
 
 def in_groups(task: Task, num_chains: int, method: Callable[[Task], Answer]) -> Answer:
-    """The method's answer for a batch, put together from its answers for groups of RBMs.
+    """The method's answer for a batch, put together from its answers for groups of machines.
 
     Args:
       task: of any batch shape; the method's tasks have one batch dimension, or none as this one.
-      num_chains: of each RBM, of all runs together.
-      method: its answer must have `ess` if it has pictures.
+      num_chains: of each machine, of all runs together.
+      method: answers for a group.
     """
-    batch = task.rbm.b1.shape[:-1]
+    batch = task.machine.batch_shape
     if not batch.rank:
         return method(task)
-    flat = task.rbm.map(lambda t: tf.reshape(t, [-1, *t.shape[batch.rank :]]))
+    flat = task.machine.map(lambda t: tf.reshape(t, [-1, *t.shape[batch.rank :]]))
     count, size = batch.num_elements(), max(1, CHAINS_AT_ONCE // num_chains)
     answers = []
     for first in range(0, count, size):
         group = flat.map(operator.itemgetter(slice(first, first + size)))
-        task.bar.set_postfix_str(f"RBMs {first} to {min(first + size, count) - 1} of {count}")
-        answer = method(task._replace(rbm=group, seed=seeds.fold_in(task.seed, first)))
-        answers.append(_numbered(answer, first, size < count))
+        task.bar.set_postfix_str(f"machines {first} to {min(first + size, count) - 1} of {count}")
+        answer = method(task._replace(machine=group, seed=seeds.fold_in(task.seed, first)))
+        where = f"machines from {first}: " if size < count else ""
+        warnings = [where + text for text in answer.warnings]
+        answers.append(answer._replace(warnings=warnings, first=first))
     return _joined(answers, batch)
-
-
-def _numbered(answer: Answer, first: int, several: bool) -> Answer:
-    """The answer of a group that begins with RBM `first`, its warnings saying so."""
-    where = f"RBMs from {first}: " if several else ""
-    return answer._replace(
-        warnings=[where + warning for warning in answer.warnings],
-        member=tuple(first + i for i in answer.member),
-    )
 
 
 def _joined(answers: list[Answer], batch: tf.TensorShape) -> Answer:
     """One answer for a batch of shape `batch` from those of its parts."""
-    values = {
-        key: np.concatenate([np.asarray(answer.values[key]) for answer in answers])
-        for key in answers[0].values
-    }
-    worst = min(answers, key=lambda answer: np.min(answer.values.get("ess", 0)))
-    return Answer(
-        {key: value.reshape([*batch, *value.shape[1:]]) for key, value in values.items()},
-        [warning for answer in answers for warning in answer.warnings],
-        worst.pictures,
-        tuple(int(i) for i in np.unravel_index(worst.member[0], batch)) if worst.member else (),
+
+    def join(parts: Any) -> np.ndarray:
+        whole = np.concatenate([np.asarray(part) for part in parts])
+        return whole.reshape([*batch, *whole.shape[1:]])
+
+    worst = min(answers, key=lambda answer: np.min(getattr(answer.result, "ess", 0)))
+    return worst._replace(
+        values={key: join(answer.values[key] for answer in answers) for key in worst.values},
+        warnings=[text for answer in answers for text in answer.warnings],
+        state=tuple(join(x) for x in zip(*(answer.state for answer in answers), strict=True)),
     )
-
-
-def worst_of(ess: np.ndarray) -> tuple[int, ...]:
-    """The index of the RBM that has the smallest ESS, [...]."""
-    return tuple(int(i) for i in np.unravel_index(np.argmin(ess), np.shape(ess)))

@@ -60,12 +60,6 @@ def log_z(machine: AnyMachine) -> tf.Tensor:
     return total
 
 
-def num_states(machine: AnyMachine) -> float:
-    """How many states an enumeration goes through; a float, as it may be huge."""
-    _, summed = _blocks(machine)
-    return _count(machine, [k for k in range(len(machine.families)) if k not in summed])
-
-
 def moments(machine: AnyMachine) -> Moments:
     """First moments and all pairs of different blocks.
 
@@ -160,7 +154,7 @@ def _states(plan: _Plan, index: tf.Tensor) -> State:
     for k in plan.listed:
         family = plan.machine.families[k]
         values = tf.constant(family.values, tf.float64)
-        base, units = len(values), plan.machine.sizes[k] // family.width
+        base, units = len(family.values), plan.machine.sizes[k] // family.width
         digits = index[..., None] // base ** tf.range(units) % base
         drawn = tf.gather(values, digits)
         blocks[k] = tf.reshape(drawn, tf.concat([tf.shape(index), [plan.machine.sizes[k]]], 0))

@@ -5,57 +5,91 @@ In place of `numpy.load`, which allocates whatever an entry's header declares.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from sampler.io import reading
-from sampler.io.errors import FileError
+from sampler.io.errors import FileError, reason
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
+def names_of(path: Path) -> list[str]:
+    """The names of the arrays that an .npz file holds; raises FileError if it is none."""
+    with _archive(path, "an .npz file of arrays") as archive:
+        return [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
+
+
 def read_npz(
-    path: Path, names: Collection[str], required: Collection[str]
+    path: Path, names: Collection[str], required: Collection[str], texts: Collection[str] = ()
 ) -> dict[str, np.ndarray]:
     """Those of the arrays `names` that an .npz file holds; never unpickles.
 
+    Args:
+      path: of the file.
+      names: of the arrays, of numbers but for those of `texts`.
+      required: those that must be there.
+      texts: those that are text.
+
     Raises:
       FileError: the file is missing or damaged, would expand too far, an array is not one of
-        numbers, or a `required` one is missing.
+        numbers (or text), or a `required` one is missing.
     """
-    accepted = f"an .npz file with the arrays {', '.join(names)} of numbers"
+    with _archive(path, f"an .npz file with the arrays {', '.join(names)} of numbers") as archive:
+        found = [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
+        reading.require(path, found, required)
+        entries = {
+            name: entry
+            for name, entry in zip(found, archive.infolist(), strict=True)
+            if name in names
+        }
+        if len(entries) < sum(name in names for name in found):
+            raise FileError(f"{path}: found two arrays of the same name; accepted: one of each")
+        reading.check_size(path, sum(entry.file_size for entry in entries.values()))
+        return {
+            name: _read(archive, entry, f"{path}: array {name!r}", name in texts)
+            for name, entry in entries.items()
+        }
+
+
+def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:
+    """Writes an .npz, whole or not at all; raises FileError where it cannot be written."""
+    temporary = Path(path).with_suffix(".tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise FileError(f"{path}: cannot be written to: {reason(error)}") from error
+
+
+@contextlib.contextmanager
+def _archive(path: Path, accepted: str) -> Iterator[zipfile.ZipFile]:
     with reading.opened(path, accepted) as file:
         if not zipfile.is_zipfile(file):
             raise FileError(f"{path}: not a zip archive, or a truncated one; accepted: {accepted}")
         with zipfile.ZipFile(file) as archive:
-            found = [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
-            reading.require(path, found, required)
-            entries = {
-                name: entry
-                for name, entry in zip(found, archive.infolist(), strict=True)
-                if name in names
-            }
-            if len(entries) < sum(name in names for name in found):
-                raise FileError(f"{path}: found two arrays of the same name; accepted: one of each")
-            reading.check_size(path, sum(entry.file_size for entry in entries.values()))
-            return {
-                name: _read(archive, entry, f"{path}: array {name!r}")
-                for name, entry in entries.items()
-            }
+            yield archive
 
 
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> np.ndarray:
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str, text: bool) -> np.ndarray:
     """An entry's array; its header must agree with the archive's directory."""
     if entry.compress_type not in _COMPRESSIONS:
         raise FileError(f"{where} is compressed by another method; accepted: deflate, or none")
     with archive.open(entry) as stream:
         shape, fortran_order, dtype = _header(stream)
-        reading.check_dtype(dtype, where)
+        if not text:
+            reading.check_dtype(dtype, where)
+        elif dtype.kind != "U":
+            raise FileError(f"{where} has dtype {dtype}; accepted: text")
         size = math.prod(shape) * dtype.itemsize
         if min(shape, default=0) < 0 or stream.tell() + size != entry.file_size:
             raise FileError(
@@ -63,6 +97,8 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> np.nd
                 f"entry, {entry.file_size} bytes with the header; accepted: the same size"
             )
         array = reading.read_bytes(stream, size).view(dtype)
+        if text:
+            array.tolist()  # raises an error where a number is no character
         return array.reshape(shape, order="F" if fortran_order else "C")
 
 

@@ -26,6 +26,7 @@ CHUNK = 1 << 20
 """Bytes read at once."""
 
 _NAMES_SHOWN = 10
+_LONGEST_NAME = 40
 
 
 @contextlib.contextmanager
@@ -92,12 +93,16 @@ def require(path: Path, found: Collection[str], required: Collection[str]) -> No
     """Raises FileError unless the file's arrays include those required."""
     missing = [name for name in required if name not in found]
     if missing:
-        names = [repr(name) for name in sorted(found)]
-        shown = names[:_NAMES_SHOWN] + ["…"] * (len(names) > _NAMES_SHOWN)
         raise FileError(
             f"{path}: array {missing[0]!r} is missing; "
-            f"found: {', '.join(shown) or 'no arrays'}; accepted: {', '.join(required)}"
+            f"found: {listed(found)}; accepted: {', '.join(required)}"
         )
+
+
+def listed(names: Collection[str]) -> str:
+    """Names of arrays for a message, quoted and not too many."""
+    shown = [repr(name[:_LONGEST_NAME]) for name in sorted(names)[:_NAMES_SHOWN]]
+    return ", ".join(shown + ["…"] * (len(names) > _NAMES_SHOWN)) or "no arrays"
 
 
 def check_dtype(dtype: np.dtype, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -33,11 +34,13 @@ class AnyMachine:
     Attributes:
       AXES: of a named tuple, the names of each field's axes after those of the batch.
       families: of the K blocks.
+      unit_axis: of states; -2 where the chains come last (see `columns`).
     """
 
     __slots__ = ()
     AXES: ClassVar[dict[str, tuple[str, ...]]] = {}
     families: tuple[Family, ...]
+    unit_axis: int = -1
 
     @property
     def fields(self) -> tuple[tf.Tensor, ...]:
@@ -58,6 +61,23 @@ class AnyMachine:
     def rms_coupling(self) -> tf.Tensor:
         """The root of the mean of W^2 over pairs of units and batch, a scalar."""
         raise NotImplementedError
+
+    def columns(self) -> Any:
+        """The machine for states [..., n_k, C], if all is faster so; else None."""
+        return None
+
+    def beside(self, x: tf.Tensor) -> tf.Tensor:
+        """Numbers of units, [..., n_k], with an axis for the chains."""
+        return x[..., None, :] if self.unit_axis == -1 else x[..., None]
+
+    def across(self, x: tf.Tensor) -> tf.Tensor:
+        """A number for all chains, or one for each, [C], with an axis for the units."""
+        return x[..., None] if self.unit_axis == -1 else x
+
+    def to_bqm(self) -> Any:
+        """The `dimod.BinaryQuadraticModel` of the same energy: see `sampler.machines.dimod`."""
+        # loaded when asked for: it stands above this module
+        return importlib.import_module("sampler.machines.dimod").to_bqm(self)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -93,7 +113,16 @@ class AnyMachine:
 
     def natural(self, k: int, state: State) -> tf.Tensor:
         """Natural parameters f_k + sum_l W_kl x_l of block k given the others, [..., C, n_k]."""
-        return with_chains(self.fields[k][..., None, :], self.coupling(k, state), state)
+        return self.with_chains(self.beside(self.fields[k]), self.coupling(k, state), state)
+
+    def with_chains(self, field: tf.Tensor, coupling: tf.Tensor | float, state: State) -> tf.Tensor:
+        """field [..., 1 or C, n] + coupling, [..., C, n], also where nothing is coupled (0.0)."""
+        if not isinstance(coupling, float):
+            return field + coupling
+        like = next(x for x in state if x is not None)
+        return field + tf.reduce_sum(
+            tf.zeros_like(like, field.dtype), self.unit_axis, keepdims=True
+        )
 
     def interaction(self, state: State) -> tf.Tensor:
         """sum_k <f_k, x_k> + sum_{k<l} x_k' W_kl x_l over the blocks that are there, [..., C].
@@ -104,8 +133,8 @@ class AnyMachine:
         before: list[Any] = [None] * len(state)
         for k, x in enumerate(state):
             if x is not None:
-                eta = self.fields[k][..., None, :] + self.coupling(k, tuple(before))
-                total += tf.reduce_sum(eta * x, -1)
+                eta = self.beside(self.fields[k]) + self.coupling(k, tuple(before))
+                total += tf.reduce_sum(eta * x, self.unit_axis)
                 before[k] = x
         return total
 
@@ -163,18 +192,8 @@ class AnyMachine:
         block %= len(self.families)
         rest = tuple(None if k == block else x for k, x in enumerate(state))
         summed = self.families[block].log_partition(self.natural(block, state))
-        value = tf.reduce_sum(summed, -1) + self.log_base(rest)
+        value = tf.reduce_sum(summed, self.unit_axis) + self.log_base(rest)
         return value + self.interaction(rest) if any(x is not None for x in rest) else value
-
-
-def with_chains(field: tf.Tensor, coupling: tf.Tensor | float, state: State) -> tf.Tensor:
-    """field [..., 1 or C, n] + coupling, [..., C, n], also where nothing is coupled (0.0)."""
-    if not isinstance(coupling, float):
-        return field + coupling
-    like = next(x for x in state if x is not None)
-    wide = tf.broadcast_to(field, tf.concat([tf.shape(like)[:-1], tf.shape(field)[-1:]], 0))
-    wide.set_shape([*like.shape[:-1], field.shape[-1]])
-    return wide
 
 
 class LowRank(NamedTuple):
@@ -323,6 +342,8 @@ def _check_structure(machine: Machine) -> None:
                 f"fields[{k}]: found shape {tuple(field.shape)}; accepted: [..., n], n a positive "
                 f"multiple of {family.width} for {family}"
             )
+        _check_batch(machine, f"fields[{k}]", field, 1)
+        family.check_units(field.shape[-1] // family.width, f"fields[{k}]")
     for (k, l), w in machine.couplings.items():
         if not 0 <= k < l < len(families):
             inside = ", which couples units inside a block" if k == l else ""
@@ -330,10 +351,32 @@ def _check_structure(machine: Machine) -> None:
                 f"couplings: found the pair {(k, l)}{inside}; accepted: pairs (k, l) of blocks, "
                 f"0 <= k < l < {len(families)}"
             )
-        found = (w.u.shape[-2], w.v.shape[-2]) if isinstance(w, LowRank) else tuple(w.shape[-2:])
-        expected = fields[k].shape[-1], fields[l].shape[-1]
+        name, expected = f"couplings[{(k, l)}]", (fields[k].shape[-1], fields[l].shape[-1])
+        factors = list(w) if isinstance(w, LowRank) else [w]
+        for factor in factors:
+            if factor.shape.rank < 2:
+                raise ValueError(
+                    f"{name}: found shape {tuple(factor.shape)}; accepted: a matrix [..., n, m]"
+                )
+            _check_batch(machine, name, factor, 2)
+        found = factors[0].shape[-2], factors[-1].shape[-2 if len(factors) == 2 else -1]
         if found != expected:
             raise ValueError(
-                f"couplings[{(k, l)}]: found {found[0]} x {found[-1]}; accepted: "
-                f"{expected[0]} x {expected[1]} units"
+                f"{name}: found {found[0]} x {found[1]}; accepted: {expected[0]} x {expected[1]} "
+                "units"
             )
+        if factors[0].shape[-1] != factors[-1].shape[-1]:
+            ranks = [factor.shape[-1] for factor in factors]
+            raise ValueError(
+                f"{name}: found factors of ranks {ranks[0]} and {ranks[1]}; accepted: equal ones"
+            )
+
+
+def _check_batch(machine: Machine, name: str, value: tf.Tensor, rank: int) -> None:
+    """Raises ValueError unless the axes of `value` before the last `rank` are the batch's."""
+    batch = value.shape[:-rank]
+    if not batch.is_compatible_with(machine.batch_shape):
+        raise ValueError(
+            f"{name}: found batch shape {tuple(batch)}; accepted: {tuple(machine.batch_shape)}, "
+            "that of fields[0]"
+        )

@@ -103,7 +103,7 @@ def update(
     Returns:
       The populations at `new`, and an `Info`.
     """
-    seed = seeds.as_seed(seed)
+    old, new, seed = old.cast(), new.cast(), seeds.as_seed(seed)
     change = old.energy_change(new, population.state)
     log_weights = population.log_weights - tf.cast(change, tf.float64)
     log_z = population.log_z + resampling.log_mean_exp(log_weights)

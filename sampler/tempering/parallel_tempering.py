@@ -16,6 +16,7 @@ import tensorflow as tf
 from scipy import special
 
 from sampler import checks, seeds
+from sampler.annealing import chains
 from sampler.annealing.bridge import Bridge
 from sampler.machines.machine import State
 from sampler.tempering import bennett, ladder
@@ -33,7 +34,8 @@ class Result(NamedTuple):
 
     Attributes:
       log_z: by Bennett's acceptance ratio between neighbours, float64, [...].
-      stderr: its standard error, from the spread of the C ladders, float64, [...].
+      stderr: its standard error, from the spread of the C ladders, and not below float32's
+        rounding; float64, [...].
       ess: independent samples that those of the target are worth for the mean energy, from its
         spread over the C ladders (1 for C = 1), float64, [...].
       draws: of the target, S of each of C ladders, each block [..., S, C, n_k].
@@ -132,9 +134,11 @@ def run(
     accepted, offered, round_trips = (sum(each) for each in zip(*counts, strict=True))
     log_ratio, stderr = bennett.log_ratio(*(tf.stack(each) for each in weights))
     all_energies = tf.stack(energies)
+    log_z = bridge.log_z_base() + log_ratio
+    rounding = chains.rounding(bridge, tuple(x[..., -1, :, :] for x in ladders.state), log_z)
     return Result(
-        log_z=bridge.log_z_base() + log_ratio,
-        stderr=stderr,
+        log_z=log_z,
+        stderr=tf.sqrt(stderr**2 + rounding**2),
         ess=_effective_size(all_energies[..., -1, :]),
         draws=tuple(tf.stack(block, -3) for block in zip(*states, strict=True)),
         ladders=ladders,

@@ -17,6 +17,11 @@ from dvae_tf.config import Config
 from dvae_tf.model import DVAE
 from sampler.machines.rbm import RBM
 
+# two devices for two replicas, before TensorFlow starts; all else runs on the first
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
 UNITS = 6
 """Latents of each side: 4096 states in all."""
 
@@ -96,7 +101,7 @@ def project() -> Path:
 
 
 def _enumerate_model(model: DVAE, x: np.ndarray) -> Exact:
-    theta = [t.numpy() for t in model.prior_rbm()]
+    theta = [t.numpy() for t in model.prior_machine()]
     log_z = oracles.log_z(*theta)
     log_joint = _log_px_given_z(model, x) - oracles.energies(*theta).ravel() - log_z
     phi = [t.numpy() for t in model.phi(tf.constant(x)).binary()]
@@ -108,5 +113,5 @@ def _log_px_given_z(model: DVAE, x: np.ndarray) -> np.ndarray:
     """log p(x | z) of each image and each of the 4096 states, [N, 4096], float64."""
     states = oracles.states(UNITS).astype(np.float32)
     z1, z2 = np.repeat(states, len(states), 0), np.tile(states, (len(states), 1))
-    logits = model.decode(tf.constant(z1), tf.constant(z2)).numpy().astype(np.float64)
+    logits = model.decode(tf.concat([z1, z2], -1)).numpy().astype(np.float64)
     return x.astype(np.float64) @ logits.T - np.logaddexp(0, logits).sum(1)

@@ -40,7 +40,7 @@ def test_folder_of_another_run_is_refused(small_config, tmp_path):
 def test_folder_that_cannot_be_written_to(small_config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        ConfigError, match="^--log_dir=.*: can't be written to .*accepted is a"
+        DataError, match="^--log_dir=.*: can't be written to .*accepted: a folder"
     ) as e:
         experiment.run(small_config, tmp_path, tmp_path / "file" / "run")
     assert "\n" not in str(e.value)
@@ -49,7 +49,7 @@ def test_folder_that_cannot_be_written_to(small_config, tmp_path):
 def test_read_only_folder_is_told_before_training(small_config, tmp_path):
     with disks.mounted(tmp_path, "ro"):
         for folder in (tmp_path, tmp_path / "new" / "run"):
-            with pytest.raises(ConfigError, match="can't be written to .Read-only file system"):
+            with pytest.raises(DataError, match="can't be written to .Read-only file system"):
                 experiment.run(small_config, tmp_path, folder)
 
 

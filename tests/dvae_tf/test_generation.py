@@ -7,9 +7,11 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from dvae_tf import generation
+from dvae_tf import generation, relaxations
+from dvae_tf.config import Config
 from dvae_tf.posteriors.undirected import UndirectedPosterior
-from sampler import gibbs, seeds
+from dvae_tf.registry import TASKS
+from sampler import seeds
 from sampler.machines.ising import from_binary
 from sampler.machines.rbm import RBM
 
@@ -25,18 +27,19 @@ class Transparent:
             tf.constant(np.stack(t), tf.float32) for t in zip(*posteriors, strict=True)
         ]
 
-    def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return x, x
+    task = TASKS.load("vae")
 
     def draw(self, inputs: tf.Tensor, num_samples: int, betas: tf.Tensor, seed: tf.Tensor):
         del inputs
-        posterior = UndirectedPosterior(UNITS, UNITS, 1.0, 0, 1, 1, gibbs.bernoulli, 0)
+        posterior = UndirectedPosterior(
+            Config(num_latents=2 * UNITS), 0, relaxations.make("pwl", 4.0), 0
+        )
         return posterior.draw(from_binary(RBM(*self._posteriors)), num_samples, betas, seed)
 
-    def decode(self, z1: tf.Tensor, z2: tf.Tensor) -> tf.Tensor:
-        return 1000 * (tf.concat([z1, z2], -1) - 0.5)
+    def decode(self, z: tf.Tensor) -> tf.Tensor:
+        return 1000 * (z - 0.5)
 
-    def prior_rbm(self) -> RBM:
+    def prior_machine(self) -> RBM:
         return self._prior
 
 

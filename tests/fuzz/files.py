@@ -9,6 +9,8 @@ import struct
 import zipfile
 import zlib
 
+import dimod
+import h5py
 import numpy as np
 import scipy.io
 from fuzz.mutations import NUMBERS
@@ -48,6 +50,32 @@ RBMS = [
     npz(save, b1=GREY[:5, 0], b2=GREY[:4, 1].astype("f4"), w=GREY[:5, :4])
     for save in (np.savez, np.savez_compressed)
 ]
+MACHINES = [
+    npz(families=["Spin", "Gaussian"], field_0=GREY[:4, 0], field_1=GREY[:3, 0], precision_1=2.0),
+    npz(h=GREY[:3, 0], edges=[[0, 1], [2, 1]], values=[1.0, 2.0], vartype="SPIN", labels='["a"]'),
+]
+BQM = dimod.BinaryQuadraticModel({"a": 0.5, 3: -1.0}, {("a", 3): 2.0, (3, "b"): 0.1}, 1.5, "SPIN")
+BQM_JSONS = [json.dumps(BQM.to_serializable()).encode()]
+COOS = [b"# vartype=SPIN\n0 0 -1.5\n0 1 2.000000\n1 12 1e-3\n"]
+
+
+def bqm(version: int) -> bytes:
+    with BQM.to_file(version=version) as file:
+        return file.read()
+
+
+def hdf5() -> bytes:
+    """As the package rbms saves an RBM."""
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        for update in (1, 12):
+            group = file.create_group(f"update_{update}/params")
+            group["vbias"], group["hbias"] = GREY[:5, 0], GREY[:3, 0]
+            group["weight_matrix"] = GREY[:5, :3]
+    return memory.getvalue()
+
+
+BQMS, HDF5S = [bqm(1), bqm(2)], [hdf5()]
 MATS = [mat(), mat(do_compression=True), mat(format="4")]
 CONFIG = json.loads(Config().to_json())
 CONFIGS = [Config().to_json().encode(), Config(dataset="omniglot", seed=2**40).to_json().encode()]

@@ -19,7 +19,7 @@ NAMES = {
     "amat": "x.amat",
     "npz": "x.npz",
     "mnist": "binarized_mnist.npz",
-    "rbm": "rbm.npz",
+    "machine": "rbm.npz",
     "mat": "chardata.mat",
     "config": "config.json",
 }
@@ -86,7 +86,7 @@ def test_couplings_of_zeros(refused):
     file = io.BytesIO()
     w = np.zeros([200 * MEBIBYTE // 8, 8], np.uint8)
     np.savez_compressed(file, b1=np.zeros(len(w), bool), b2=np.zeros(8), w=w)
-    assert "its contents would have" in refused("rbm", "rbm.npz", file.getvalue())
+    assert "its contents would have" in refused("machine", "rbm.npz", file.getvalue())
 
 
 def test_npz_with_a_false_directory(refused):

@@ -28,7 +28,12 @@ KINDS = {
         "binarized_mnist.npz",
         damaged(files.NPZS) | files.wrong_npz(),
     ),
-    "rbm.npz": ("rbm", "rbm.npz", damaged(files.RBMS) | files.wrong_npz(["b1", "b2", "w"])),
+    "rbm.npz": ("machine", "rbm.npz", damaged(files.RBMS) | files.wrong_npz(["b1", "b2", "w"])),
+    "machine.npz": ("machine", "m.npz", damaged(files.MACHINES)),
+    "rbm.h5": ("machine", "rbm.h5", damaged(files.HDF5S)),
+    "x.bqm": ("machine", "x.bqm", damaged(files.BQMS)),
+    "bqm.json": ("machine", "bqm.json", damaged(files.BQM_JSONS)),
+    "x.coo": ("machine", "x.coo", damaged(files.COOS)),
     "mat": ("mat", "chardata.mat", damaged(files.MATS) | files.wrong_mat() | files.wrong_mat_4()),
     "config.json": ("config", "config.json", damaged(files.CONFIGS) | files.wrong_config()),
 }

@@ -19,12 +19,13 @@ import time
 import warnings
 from pathlib import Path
 
+import h5py  # noqa: F401  (so that its memory is not the first input's)
 import numpy as np
 
 from dvae_tf import data
 from dvae_tf.config import Config
 from dvae_tf.data.binarized_mnist import read_amat
-from sampler.command_line.files import read_parameters
+from sampler.io import formats
 
 MEMORY = 4 << 30
 """Bytes of address space of a process without TensorFlow."""
@@ -40,7 +41,7 @@ READERS = {
     "amat": read_amat,
     "npz": lambda path: data.load(str(path), "unused"),
     "mnist": lambda path: data.load("binarized_mnist", path.parent),
-    "rbm": lambda path: read_parameters(str(path)),
+    "machine": formats.read,
     "mat": lambda path: data.load("omniglot", path.parent),
     "config": Config.from_json,
     "export": _export,
@@ -82,8 +83,8 @@ def _memory(name: str) -> int:
 def size(value) -> int:
     if isinstance(value, data.Dataset):
         return sum(value.split(name).nbytes for name in data.dataset.SPLITS)
-    if isinstance(value, tuple):
-        return sum(map(size, value))
+    if isinstance(value, formats.Parts):
+        return sum(map(size, value.arrays.values()))
     return value.nbytes if isinstance(value, np.ndarray) else 0
 
 
@@ -91,8 +92,10 @@ def is_valid(value) -> bool:
     """Whether a value is what its reader promises."""
     if isinstance(value, np.ndarray):
         return value.dtype == np.uint8 and value.shape[1:] == (784,) and value.max() <= 1
-    if isinstance(value, tuple):
-        return len(value) == 3 and all(array.dtype == np.float32 for array in value)
+    if isinstance(value, formats.Parts):
+        numbers = [x for x in value.arrays.values() if isinstance(x, np.ndarray)]
+        required = formats.LAYOUTS[value.kind]
+        return set(required) <= set(value.arrays) and all(np.isfinite(x).all() for x in numbers)
     if isinstance(value, Config):
         return Config(**json.loads(value.to_json()) | {"hidden_units": value.hidden_units}) == value
     if isinstance(value, data.Dataset):

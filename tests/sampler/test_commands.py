@@ -12,6 +12,8 @@ import oracles
 import pytest
 from matplotlib import image
 
+from sampler import LowRank, Machine, exact, families, from_graph
+from sampler import save as save_machine
 from sampler.command_line import log_z, options, sample, tasks
 from sampler.command_line import main as commands
 
@@ -19,6 +21,22 @@ ROOT = Path(__file__).parents[2]
 SMALL = oracles.parameters(np.random.default_rng(0), 6, 5, 1.0)
 BATCH = oracles.parameters(np.random.default_rng(1), 4, 5, 0.7, (2, 3))
 WIDE = oracles.parameters(np.random.default_rng(2), 21, 22, 0.1)
+
+
+def normal(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32) / 2
+
+
+MIXED = Machine(
+    (families.Spin(), families.Gaussian(2.0), families.Categorical(3)),
+    (normal(3, 4), normal(4, 2), normal(5, 6)),
+    {(0, 1): normal(6, 4, 2), (0, 2): LowRank(normal(7, 4, 1), normal(8, 6, 1))},
+)
+TRIANGLES = from_graph(
+    dict(zip("dcba", normal(9, 4).tolist(), strict=True)),
+    {("a", "b"): 0.7, ("b", "c"): -0.9, ("a", "c"): 0.4, ("c", "d"): 1.1},
+    "SPIN",
+)
 
 
 def save(path, params):
@@ -32,6 +50,8 @@ def folder(tmp_path, monkeypatch):
     save("small.npz", SMALL)
     save("batch.npz", BATCH)
     save("wide.npz", WIDE)
+    save_machine(MIXED, "mixed.npz")
+    save_machine(TRIANGLES, "triangles.npz")
     return tmp_path
 
 
@@ -77,7 +97,7 @@ def test_a_bad_file_is_named_and_the_others_are_done(run):
     assert status == 1
     assert [line["file"] for line in lines] == ["small.npz", "batch.npz"]
     assert errors[0].startswith("sampler: none.npz: cannot be read (No such file")
-    assert errors[1].startswith("sampler: wide.npz: ") and "at most 20 units" in errors[1]
+    assert errors[1].startswith("sampler: wide.npz: ") and "at most 20 binary units" in errors[1]
     assert len(errors) == 2
 
 
@@ -91,7 +111,7 @@ def test_a_file_of_integers_will_do(run):
 # The other methods against enumeration
 
 FLAGS = {
-    "ais": "--num_chains=500 --num_temperatures=51 --schedule=sigmoid",
+    "ais": "--num_chains=500 --num_temperatures=51 --schedule=sigmoid --base=fields",
     "pa": "--num_chains=200 --num_temperatures=11 --num_runs=10 --base=biases",
     "bracket": "--num_chains=500 --num_temperatures=51 --tolerance=0.3",
 }
@@ -100,6 +120,41 @@ KEYS = {
     "pa": ["log_z", "log_z_stderr", "ess"],
     "bracket": ["log_z", "log_z_stderr", "log_z_lower", "log_z_upper", "ess"],
 }
+
+
+@pytest.mark.parametrize("method", FLAGS)
+def test_log_z_of_any_machine(method, run):
+    status, lines, errors = run(f"log_z mixed.npz triangles.npz --method={method} {FLAGS[method]}")
+    assert (status, errors) == (0, [])
+    for line, machine in zip(lines, (MIXED, TRIANGLES), strict=True):
+        truth, slack = exact.log_z(machine), 2.0 if method == "pa" else 1.0
+        oracles.assert_within(line["log_z"], truth, slack * line["log_z_stderr"])
+
+
+def test_beta_multiplies_the_energy(run):
+    _, lines, _ = run("log_z small.npz triangles.npz --method=exact --beta=0.5")
+    expected = oracles.log_z(*(parameter / 2 for parameter in SMALL))
+    np.testing.assert_allclose(lines[0]["log_z"], expected, rtol=1e-12)
+    half = TRIANGLES.map(lambda t: t / 2)
+    np.testing.assert_allclose(lines[1]["log_z"], exact.log_z(half), rtol=1e-6)
+
+
+def test_a_graph_too_large_for_enumeration_is_solved_by_elimination(run):
+    """A chain of 60 spins without fields: Z = 2 (2 cosh J)^59."""
+    save_machine(from_graph(np.zeros(60), {(i, i + 1): 0.8 for i in range(59)}, "SPIN"), "c.npz")
+    _, (line,), _ = run("log_z c.npz --method=exact")
+    expected = np.log(2) + 59 * np.log(2 * np.cosh(0.8))
+    np.testing.assert_allclose(line["log_z"], expected, rtol=1e-6)
+    status, _, _ = run("sample c.npz --method=exact --output=x.npz --num_samples=10")
+    assert status == 0
+
+
+def test_what_a_file_holds_beside_its_machine_is_named(run):
+    names = dict(zip(("b1", "b2", "w"), SMALL, strict=True))
+    np.savez("more.npz", **names, epochs=3, costs=np.ones(9))
+    _, (line,), errors = run("log_z more.npz --method=exact")
+    assert line["warnings"] == ["not read: 'costs', 'epochs' (a machine of b1, b2, w)"]
+    assert errors == []
 
 
 @pytest.mark.parametrize("method", FLAGS)
@@ -193,6 +248,38 @@ def test_samples_have_the_moments_of_the_rbm(method, run, folder):
     oracles.assert_within(mean, oracles.moments(*SMALL), 2 * stderr)
 
 
+@pytest.mark.parametrize("method", SAMPLING)
+def test_samples_of_any_machine(method, run, folder):
+    """A file of blocks of several families: each block has an array of its own."""
+    flags = f"--method={method} --num_samples=2000 {SAMPLING[method]}"
+    status, _, errors = run(f"sample mixed.npz --output=x.npz {flags}")
+    assert (status, errors) == (0, [])
+    moments = exact.moments(MIXED)
+    with np.load(folder / "x.npz") as arrays:
+        x = [arrays[f"x_{k}"] for k in range(3)]
+    assert [(b.shape, b.dtype) for b in x] == [
+        ((2000, 4), np.int8),
+        ((2000, 2), np.float32),
+        ((2000, 6), np.int8),
+    ]
+    assert set(np.unique(x[0])) == {-1, 1} and np.all(x[2].reshape(-1, 3).sum(-1) == 1)
+    mean, stderr = oracles.mean_and_stderr(np.concatenate(x, -1))
+    oracles.assert_within(mean, np.concatenate(moments.means), 2 * stderr)
+    pairs = x[0][:, :, None] * x[1][:, None, :]
+    mean, stderr = oracles.mean_and_stderr(pairs)
+    oracles.assert_within(mean, moments.pairs[0, 1], 2 * stderr)
+
+
+def test_samples_of_a_graph_are_in_the_order_of_its_units(run, folder):
+    run("sample triangles.npz --output=x.npz --method=exact --num_samples=4000")
+    with np.load(folder / "x.npz") as arrays:
+        x = arrays["x"]
+    assert x.shape == (4000, 4) and x.dtype == np.int8
+    means = TRIANGLES.to_units(exact.moments(TRIANGLES).means)
+    mean, stderr = oracles.mean_and_stderr(x)
+    oracles.assert_within(mean, means, stderr)
+
+
 @pytest.mark.parametrize("method", ["exact", "gibbs"])
 def test_samples_of_a_batch(method, run, folder):
     run(f"sample batch.npz --output=z.npz --method={method} --num_samples=1500")
@@ -202,6 +289,15 @@ def test_samples_of_a_batch(method, run, folder):
     for i in np.ndindex(2, 3):
         mean, stderr = oracles.mean_and_stderr(values[i])
         oracles.assert_within(mean, oracles.moments(*(p[i] for p in BATCH)), stderr)
+
+
+def test_gibbs_warns_of_chains_in_different_states_of_potts_units(run):
+    """Two units that take the same of three states: sums over all numbers are the same there."""
+    potts = families.Categorical(3)
+    machine = Machine((potts, potts), (np.zeros(3), np.zeros(3)), {(0, 1): 25 * np.eye(3)})
+    save_machine(machine, "potts.npz")
+    _, (line,), _ = run("sample potts.npz --output=x.npz --method=gibbs --num_samples=100")
+    assert line["warnings"][0].startswith("chains disagree: R-hat ")
 
 
 def test_gibbs_warns_of_chains_in_different_modes(run):
@@ -276,6 +372,10 @@ MISTAKES = {
     "log_z small.npz --num_chains=x": "flag --num_chains=x: ",
     "log_z small.npz --seed=-1": "flag --seed=-1: ",
     "log_z small.npz --tolerance=-1": "flag --tolerance=-1",
+    "log_z small.npz --beta=x": "flag --beta=x",
+    "log_z small.npz --beta=nan": "small.npz: beta: found nan; accepted: a finite number",
+    "log_z mixed.npz --beta=2": "mixed.npz: beta: found 2 with Gaussian units; accepted: 1",
+    "log_z small.npz --base=field": "flag --base=field: value should be one of <uniform|fields|",
     "log_z small.npz --sweeps=3": "Unknown command line flag 'sweeps'",
     "log_z small.npz --method=exact --num_chains=5": "--num_chains: found with --method=exact; "
     "accepted with --method=ais or pa or bracket",
@@ -283,8 +383,8 @@ MISTAKES = {
     "log_z small.npz --method=ais --schedule=adaptive --num_temperatures=9": "--num_temperatures: ",
     "log_z small.npz --plot=pictures": "--plot: found with --method=bracket; accepted with "
     "--method=ais or pa",
-    "log_z small.npz --method=ais --plot=small.npz": "--plot=small.npz: found: File exists; "
-    "accepted: a folder",
+    "log_z small.npz --method=ais --plot=small.npz": "--plot=small.npz: can't be written "
+    "to (File exists); accepted: a folder",
     "sample small.npz": "--output: found none; accepted: a path that ends in .npz",
     "sample small.npz --output=z.txt": "--output: found z.txt; accepted: a path that ends in .npz",
     "sample small.npz --output=no/z.npz": "--output=no/z.npz: found no folder no to write to; ",
@@ -295,7 +395,7 @@ MISTAKES = {
     "sample small.npz --method=pa --num_samples=999 --num_chains=9 --output=z.npz": "small.npz: "
     "--num_samples: found 999; accepted: at most --num_chains times --num_runs, 180",
     "sample none.npz --output=z.npz": "none.npz: cannot be read (No such file",
-    "sample wide.npz --method=exact --output=z.npz": "wide.npz: rbm: found b1 (21,), b2 (22,); ",
+    "sample wide.npz --method=exact --output=z.npz": "wide.npz: machine: found blocks of (21, 22) ",
 }
 
 
@@ -313,7 +413,7 @@ def test_a_mistake_is_one_line(line, run, folder):
 def test_without_a_command_it_says_what_there_is(capsys):
     assert commands.main([]) == 1
     out, err = capsys.readouterr()
-    assert out == "" and "python -m sampler log_z A.npz" in err and "sample A.npz" in err
+    assert out == "" and "python -m sampler log_z FILE" in err and "sample FILE --output" in err
     assert commands.main(["--help"]) == 0
     assert capsys.readouterr().out == err
 
@@ -371,7 +471,7 @@ def test_the_package_loads_what_is_asked_for(folder):
     code = (
         "import sys, sampler\n"
         "assert 'tensorflow' not in sys.modules\n"
-        "from sampler import RBM, ais, exact, gibbs, path, population_annealing, schedules, seeds\n"
+        "from sampler import RBM, ais, bridge, exact, gibbs, load, population_annealing, seeds\n"
         "assert 'tensorflow' in sys.modules and RBM.__name__ == 'RBM'\n"
         "assert 'tensorflow_probability' not in sys.modules\n"
         "assert 'RBM' in dir(sampler) and sampler.exact is exact\n"

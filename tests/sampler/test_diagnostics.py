@@ -113,15 +113,20 @@ def signs(count, size, shares, total):
     return np.repeat(np.repeat(rows, size, 1), np.round(total * np.array(shares)).astype(int), 0)
 
 
+def both(z):
+    """The same states of both sides."""
+    return tf.constant(z, tf.float32), tf.constant(z, tf.float32)
+
+
 def test_two_modes_of_a_ferromagnet():
     """m = tanh(2 J' m + h), solved for spins of +-1; noisy samples fall into their own mode."""
     rbm = blocks(1, 50, 1.3)
     root = optimize.brentq(lambda m: m - np.tanh(1.3 * m), 0.1, 1)
     z2 = signs(1, 50, [0.3, 0.7], 1000)
     noise = np.random.default_rng(5).random(z2.shape) < 0.15
-    modes = diagnostics.count_modes(rbm, tf.constant(z2 ^ noise, tf.float32))
+    modes = diagnostics.count_modes(rbm, both(z2 ^ noise))
     np.testing.assert_allclose(modes.shares, [0.7, 0.3])
-    for mean in modes.mean1, modes.mean2:
+    for mean in modes.means:
         assert mean.shape == (2, 50)
         np.testing.assert_allclose(mean[0], (1 + root) / 2, atol=1e-4)
         np.testing.assert_allclose(mean[1], (1 - root) / 2, atol=1e-4)
@@ -130,22 +135,24 @@ def test_two_modes_of_a_ferromagnet():
 def test_eight_modes_of_three_ferromagnets():
     shares = np.array([1, 2, 3, 4, 6, 9, 15, 24]) / 64
     z2 = signs(3, 10, shares, 640)
-    modes = diagnostics.count_modes(blocks(3, 10, 2.0), np.random.default_rng(6).permutation(z2))
+    modes = diagnostics.count_modes(
+        blocks(3, 10, 2.0), both(np.random.default_rng(6).permutation(z2))
+    )
     np.testing.assert_allclose(modes.shares, shares[::-1])
-    states = [[int(mean[10 * k] > 0.5) << k for k in range(3)] for mean in modes.mean2]
+    states = [[int(mean[10 * k] > 0.5) << k for k in range(3)] for mean in modes.means[1]]
     np.testing.assert_array_equal(np.sum(states, -1), np.arange(8)[::-1])
 
 
 def test_above_the_critical_temperature_there_is_one_mode():
-    modes = diagnostics.count_modes(blocks(2, 20, 0.8), signs(2, 20, [0.25] * 4, 40))
+    modes = diagnostics.count_modes(blocks(2, 20, 0.8), both(signs(2, 20, [0.25] * 4, 40)))
     np.testing.assert_array_equal(modes.shares, [1])
-    np.testing.assert_allclose(modes.mean1, 0.5, atol=1e-3)
+    np.testing.assert_allclose(modes.means[0], 0.5, atol=1e-3)
 
 
 def test_modes_nearer_than_the_tolerance_are_one():
-    rbm, z2 = blocks(1, 20, 1.5), signs(1, 20, [0.5, 0.5], 10)
-    assert len(diagnostics.count_modes(rbm, z2).shares) == 2
-    assert len(diagnostics.count_modes(rbm, z2, tolerance=0.9).shares) == 1
+    rbm, state = blocks(1, 20, 1.5), both(signs(1, 20, [0.5, 0.5], 10))
+    assert len(diagnostics.count_modes(rbm, state).shares) == 2
+    assert len(diagnostics.count_modes(rbm, state, tolerance=0.9).shares) == 1
 
 
 def test_modes_of_parallel_tempering_have_their_weights():
@@ -153,15 +160,16 @@ def test_modes_of_parallel_tempering_have_their_weights():
     path = bridges.from_uniform(blocks(1, 30, 1.5))
     betas = np.array([0, 0.6, 0.75, 0.87, 1], np.float32)
     result = parallel_tempering.run(path, betas, 200, 500, seeds.make_seed(0), thinning=50)
-    z2 = result.z2
-    modes = diagnostics.count_modes(path.rbm, tf.reshape(z2, [-1, 30]))
+    modes = diagnostics.count_modes(path.machine, result.samples.state)
     assert len(modes.shares) == 2
-    up = np.mean(np.mean(z2, -1) > 0.5, 0)
+    up = np.mean(np.mean(result.draws[1], -1) > 0.5, 0)
     assert abs(modes.shares[0] - 0.5) < 5 * up.std() / np.sqrt(200) + 0.02
-    assert diagnostics.r_hat(path.rbm.energy(result.z1, z2)) < 1.1
+    assert diagnostics.r_hat(path.machine.energy(result.draws)) < 1.1
 
 
 @pytest.mark.parametrize("shape", [(5,), (3, 4), (0, 5), (2, 3, 5)])
 def test_samples_of_other_shapes_are_refused(shape):
-    with pytest.raises(ValueError, match=r"z2 .* and rbm.b2 \(5,\); accepted: "):
-        diagnostics.count_modes(blocks(1, 5, 1.0), tf.zeros(shape))
+    with pytest.raises(
+        ValueError, match=r"state: found blocks .*; accepted: \[C, n\] with n of \(5, 5\)"
+    ):
+        diagnostics.count_modes(blocks(1, 5, 1.0), (tf.zeros(shape), tf.zeros(shape)))

@@ -5,6 +5,10 @@ import pytest
 from matplotlib import image
 
 from sampler import plots
+from sampler.populations.result import Result as Annealed
+from sampler.populations.result import Trace
+from sampler.tempering.parallel_tempering import Result as Tempered
+from sampler.weights import estimates
 
 ENERGY = [r"$E - E_{\mathrm{base}}$ (nats)", r"Var $E$ (nats$^2$)"]
 BETAS = np.linspace(0, 1, 21)
@@ -16,20 +20,40 @@ def line(axes, label):
     return next(each.get_xydata() for each in axes.lines if each.get_label() == label)
 
 
+def estimate(log_weights, ess, at_betas):
+    trace = estimates.Trace(BETAS, None, at_betas)
+    return estimates.Estimate(None, None, ess, estimates.Samples((), log_weights), trace)
+
+
+def annealed(ess, rho_t, unique, mean, variance):
+    """A result of two runs of 1000 chains whose mean is what is given, [T]."""
+
+    def runs(values):
+        return np.stack([0.9 * values, 1.1 * values], -1)
+
+    shapes = np.zeros(2), estimates.Samples((), np.zeros(2000))
+    trace = Trace(BETAS, *map(runs, (BETAS, mean, variance, ess, rho_t, unique)), None, None, None)
+    return Annealed(np.float64(0), np.float64(0), *shapes, trace)
+
+
+ANNEALED = annealed(
+    1000 - 200 * BETAS, 1 + 20 * BETAS, 1000 - 900 * BETAS, -200 * BETAS, 100 * BETAS**2
+)
+
+
 @pytest.fixture
 def weights():
-    return plots.weights(LOG_WEIGHTS, 735.8, "prior: AIS")
+    return plots.weights(estimate(LOG_WEIGHTS, 735.8, np.ones(21)), "prior: AIS")
 
 
 @pytest.fixture
 def families():
-    ess, rho_t, unique = 1 - BETAS / 5, 1 + 20 * BETAS, 1000 - 900 * BETAS
-    return plots.families(BETAS, ess, rho_t, unique, 1000, "prior: PA")
+    return plots.families(ANNEALED, "prior: PA")
 
 
 @pytest.fixture
 def energy():
-    return plots.energy(BETAS, -200 * BETAS, 100 * BETAS**2, "prior: PA")
+    return plots.energy(ANNEALED, "prior: PA")
 
 
 def test_the_chains_histogram_holds_every_chain_once(weights):
@@ -85,14 +109,26 @@ def test_energy_curves(energy):
 
 
 def test_ess_curve():
-    (axes,) = plots.ess(BETAS, 1 - BETAS / 2, "prior: AIS").axes
+    result = estimate(LOG_WEIGHTS, 735.8, 2000 - 1000 * BETAS)
+    (axes,) = plots.ess(result, "prior: AIS").axes
     np.testing.assert_allclose(axes.lines[0].get_xydata(), np.stack([BETAS, 1 - BETAS / 2], 1))
     assert axes.get_ylabel() == "ESS / chains"
 
 
+def test_of_a_batch_the_machine_with_the_smallest_ess_is_drawn():
+    ess = np.array([[9.0, 5.0], [3.0, 4.0]])
+    at_betas = np.multiply.outer(ess, 10 * BETAS)
+    result = estimate(np.broadcast_to(LOG_WEIGHTS, (2, 2, 2000)), ess, at_betas)
+    assert plots.worst(result) == 2
+    (axes,) = plots.ess(result, "").axes
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), 3 * BETAS / 200)
+    assert plots.weights(result, "x").axes[0].get_title("left").startswith("x\nESS 3.0 of")
+
+
 def test_swap_rates():
-    figure = plots.swaps(np.array([0, 0.3, 1]), np.array([0.5, 0.2]), "prior: PT")
-    steps = figure.axes[0].patches[0].get_data()
+    fields = dict.fromkeys(Tempered._fields)
+    fields |= {"betas": np.array([0, 0.3, 1]), "swap_rates": np.array([0.5, 0.2]), "ess": 1.0}
+    steps = plots.swaps(Tempered(**fields), "prior: PT").axes[0].patches[0].get_data()
     np.testing.assert_array_equal(steps.values, [0.5, 0.2])
     np.testing.assert_array_equal(steps.edges, [0, 0.3, 1])
 

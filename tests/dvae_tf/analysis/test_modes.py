@@ -96,11 +96,14 @@ def test_all_rbms_of_a_batch_are_looked_at_in_order(monkeypatch):
     assert found == [0, 1, 2, 3, 4] and done == [2, 2, 1]
 
 
-def test_clusters_are_points_within_the_tolerance():
+@pytest.mark.parametrize(
+    "tolerance, expected", [(0.05, [0, 1, 0, 2, 1]), (0.01, range(5)), (1.0, [0] * 5)]
+)
+def test_points_within_the_tolerance_are_one_mode(tolerance, expected, monkeypatch):
     means = np.array([[0.1, 0.1], [0.9, 0.1], [0.12, 0.1], [0.1, 0.9], [0.9, 0.13]])
-    np.testing.assert_array_equal(multimodality.cluster(means, 0.05), [0, 1, 0, 2, 1])
-    np.testing.assert_array_equal(multimodality.cluster(means, 0.01), range(5))
-    np.testing.assert_array_equal(multimodality.cluster(means, 1.0), [0] * 5)
+    monkeypatch.setattr(multimodality, "TOLERANCE", tolerance)
+    share, _, _ = multimodality._merge(means, np.zeros(5), np.full(5, 0.2))
+    np.testing.assert_allclose(share, -np.sort(-np.bincount(expected)) / 5)
 
 
 def modes_of(share, kl):

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf.analysis import comparison, convergence, convergence_report
-from dvae_tf.analysis.comparison import Case, Settings
+from dvae_tf.analysis.comparison import Case
 from dvae_tf.analysis.convergence import Curve, Truth
+from dvae_tf.analysis.options import ComparisonSettings as Settings
 from sampler import seeds
 from sampler.annealing import ais, bridge
 from sampler.annealing import chains as annealing
@@ -47,7 +48,7 @@ def cases():
     """One posterior and the prior, another RBM of the same shape: graphs serve both."""
     posterior, prior = rbm_of([p[:1] for p in PARAMETERS]), rbm_of([p[1] for p in PARAMETERS])
     seed = seeds.make_seed(0)
-    return comparison.compare(posterior, prior, SETTINGS, seed, show_progress=False)
+    return comparison.compare(posterior, prior, SETTINGS, seed)
 
 
 def test_cases_are_those_of_the_paper_and_the_means(cases):

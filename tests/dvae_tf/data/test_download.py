@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.server
 import os
 import signal
@@ -19,7 +18,6 @@ from dvae_tf.data.dataset import DataError
 from dvae_tf.data.download import download
 
 BODY = b"0 1 0 1\n" * 50_000
-SHA256 = hashlib.sha256(BODY).hexdigest()
 LIMIT = len(BODY)
 
 REDIRECTIONS = {
@@ -109,10 +107,9 @@ def server():
         thread.join()
 
 
-@pytest.mark.parametrize("sha256", [None, SHA256, SHA256.upper()])
-def test_the_whole_file_arrives(server, tmp_path, sha256, capsys):
+def test_the_whole_file_arrives(server, tmp_path, capsys):
     destination = tmp_path / "new" / "folder" / "file.amat"
-    download(f"{server}/whole", destination, LIMIT, sha256)
+    download(f"{server}/whole", destination, LIMIT)
     assert destination.read_bytes() == BODY
     assert list(destination.parent.iterdir()) == [destination]
     printed = capsys.readouterr()
@@ -121,33 +118,31 @@ def test_the_whole_file_arrives(server, tmp_path, sha256, capsys):
 
 
 def test_a_length_is_not_required(server, tmp_path):
-    download(f"{server}/unannounced", tmp_path / "file", LIMIT, SHA256)
+    download(f"{server}/unannounced", tmp_path / "file", LIMIT)
     assert (tmp_path / "file").read_bytes() == BODY
 
 
 @pytest.mark.parametrize(
-    ("page", "sha256", "reason"),
+    ("page", "reason"),
     [
-        ("whole", "0" * 64, f"its SHA-256 is {SHA256}, expected 000"),
-        ("truncated", None, "1000 bytes"),
-        ("truncated", SHA256, "1000 bytes"),
-        ("absent", None, "HTTP Error 404"),
-        ("silent", None, "timed out"),
-        ("announced", None, f"it has 10000000000 bytes or more, accepted are {LIMIT}"),
-        ("endless", None, f"bytes or more, accepted are {LIMIT}"),
-        ("drip", None, "too slow, "),
-        ("no_number", None, "invalid literal"),
-        ("negative", None, "received 400000 bytes of -5"),
-        ("to_file", None, "HTTP Error 302"),
-        ("to_data", None, "HTTP Error 302"),
-        ("to_ftp", None, "redirected from http to ftp"),
-        ("to_itself", None, "infinite loop"),
+        ("truncated", "1000 bytes"),
+        ("absent", "HTTP Error 404"),
+        ("silent", "timed out"),
+        ("announced", f"it has 10000000000 bytes or more, accepted are {LIMIT}"),
+        ("endless", f"bytes or more, accepted are {LIMIT}"),
+        ("drip", "too slow, "),
+        ("no_number", "invalid literal"),
+        ("negative", "received 400000 bytes of -5"),
+        ("to_file", "HTTP Error 302"),
+        ("to_data", "HTTP Error 302"),
+        ("to_ftp", "redirected from http to ftp"),
+        ("to_itself", "infinite loop"),
     ],
 )
-def test_a_failure_leaves_nothing(server, tmp_path, page, sha256, reason):
+def test_a_failure_leaves_nothing(server, tmp_path, page, reason):
     destination = tmp_path / "file.mat"
     with pytest.raises(DataError) as caught:
-        download(f"{server}/{page}", destination, LIMIT, sha256, timeout=0.3)
+        download(f"{server}/{page}", destination, LIMIT, timeout=0.3)
     message = str(caught.value)
     assert message.startswith(f"{server}/{page}: download failed (")
     assert reason in message
@@ -158,7 +153,7 @@ def test_a_failure_leaves_nothing(server, tmp_path, page, sha256, reason):
 
 @pytest.mark.parametrize("page", ["to_whole", "pieces"])
 def test_other_ways_to_answer_are_fine(server, tmp_path, page):
-    download(f"{server}/{page}", tmp_path / "file", LIMIT, SHA256)
+    download(f"{server}/{page}", tmp_path / "file", LIMIT)
     assert (tmp_path / "file").read_bytes() == BODY
 
 

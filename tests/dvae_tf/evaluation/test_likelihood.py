@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf.evaluation import likelihood as module
-from dvae_tf.evaluation.likelihood import Likelihood, LikelihoodOfMany, likelihood
+from dvae_tf.evaluation.likelihood import LikelihoodOfMany, likelihood
 from dvae_tf.model import DVAE, log_bernoulli
-from sampler import gibbs, seeds
-from sampler.annealing import ais, bridge, schedules
+from dvae_tf.tasks import Likelihood
+from sampler import seeds
+from sampler.annealing import bridge, chains, schedules
 from sampler.weights import resampling
 
 SAMPLES = 2000
@@ -67,18 +68,18 @@ def test_unweighted_end_states_would_be_biased(model, images, exact):
     # The check above has the power to tell: the same end states, taken for samples of q.
     phi = model.phi(copies(images[IMAGE], REPLICAS)).binary()
     route, seed = bridge.from_mean_field(phi), seeds.make_seed(0)
-    state = ais.start(route, 4, seeds.fold_in(seed, 0))
-    z1, log_weights = ais.anneal(route, state, betas(2), seeds.fold_in(seed, 1))
-    z2 = gibbs.bernoulli(phi.logits2(z1), seeds.fold_in(seed, 2))
-    log_px = log_bernoulli(images[IMAGE], model.decode(z1, z2))
-    log_ratio = log_px - model.prior_rbm().energy(z1, z2) + phi.energy(z1, z2)
+    begun = chains.initial(route, 4, seeds.fold_in(seed, 0))
+    ended = chains.anneal(route, begun, betas(2), seeds.fold_in(seed, 1))
+    z = route.complete(ended.state, 1.0, seeds.fold_in(seed, 2))
+    log_px = log_bernoulli(images[IMAGE], model.decode(tf.concat(z, -1)))
+    log_ratio = log_px - model.prior_machine().energy(z) + phi.energy(z)
     log_z_phi = oracles.log_z(*(t[0].numpy() for t in phi))
     log_estimate = resampling.log_mean_exp(tf.cast(log_ratio, tf.float64)) + log_z_phi
     ratio = np.exp(log_estimate.numpy() - exact.log_z - exact.log_px[IMAGE])
     assert abs(ratio.mean() - 1) > 0.1
     assert abs(z_score(ratio, 1)) > 20
     # the end states are those that `likelihood` weights: their weights set it right
-    joint = tf.cast(log_ratio, tf.float64) + log_weights
+    joint = tf.cast(log_ratio, tf.float64) + ended.log_weights
     ratio = np.exp(resampling.log_mean_exp(joint).numpy() - exact.log_z - exact.log_px[IMAGE])
     assert abs(z_score(ratio, 1)) < 5
 
@@ -109,15 +110,15 @@ def mean_field(digits, small_config) -> DVAE:
     config = dataclasses.replace(small_config, coupling_scale=0.0)
     model = DVAE(config, digits.train_mean, seed=2)
     w = np.random.default_rng(0).normal(0, 1, model.prior.j.shape)
-    model.prior.assign(model.prior_rbm()._replace(w=tf.constant(w, tf.float32)))
+    model.prior.assign(model.prior_machine()._replace(w=tf.constant(w, tf.float32)))
     return model
 
 
 def test_mean_field_posterior_has_equal_weights(mean_field, images):
     phi = mean_field.phi(tf.constant(images)).binary()
-    route = bridge.from_biases(phi)
-    start = ais.start(route, 50, seeds.make_seed(0))
-    _, log_weights = ais.anneal(route, start, betas(5), seeds.make_seed(1))
+    route = bridge.from_fields(phi)
+    begun = chains.initial(route, 50, seeds.make_seed(0))
+    log_weights = chains.anneal(route, begun, betas(5), seeds.make_seed(1)).log_weights
     log_z = [oracles.log_z(*one) for one in zip(*(t.numpy() for t in phi), strict=True)]
     # both are float64 sums over the same float32 biases, and no temperature adds to them
     np.testing.assert_allclose(log_weights, np.repeat(np.array(log_z)[:, None], 50, 1), rtol=1e-12)

@@ -12,12 +12,12 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import config, relaxations
-from dvae_tf.objectives import TASKS
 from dvae_tf.posteriors.directed import DirectedPosterior
-from dvae_tf.prior import RBMPrior
+from dvae_tf.priors.rbm import RBMPrior
+from dvae_tf.registry import RELAXATIONS, TASKS
 from sampler import seeds
 from sampler.machines.rbm import RBM
-from sampler.populations import population_annealing
+from sampler.populations import population as populations
 
 SIDE = 3
 STATES = oracles.states(2 * SIDE)
@@ -52,26 +52,25 @@ class Replicas:
 
     def __init__(self, name: str):
         self.relaxation = relaxations.make(name, config.PAPER["sharpness"][family(name)])
-        self.posterior = DirectedPosterior(SIDE, SIDE, 2, 2 * SIDE, (), self.relaxation, seed=0)
+        settings = config.Config(posterior="directed", num_latents=2 * SIDE, num_layers=2)
+        self.posterior = DirectedPosterior(settings, 2 * SIDE, self.relaxation, seed=0)
         first, second = self.posterior.networks
         identity = np.eye(2 * SIDE)
         first.layers[-1].kernel.assign(identity[:, :SIDE])
         second.layers[-1].kernel.assign(np.concatenate([identity[:, SIDE:], DEPENDENCE]))
         self.context = tf.constant(np.tile(FIELDS, (REPLICAS, 1)), tf.float32)
-        self.prior = RBMPrior(SIDE, SIDE)
+        self.prior = RBMPrior(settings)
         self.prior.assign(RBM(*(tf.constant(t, tf.float32) for t in THETA)))
 
-    def split(self, x):
-        return x, x
+    task = TASKS.load("vae")
 
     def phi(self, inputs, training: bool):
         del inputs, training
         return self.posterior(self.context)
 
-    def decode(self, z1, z2, training: bool):
+    def decode(self, z, training: bool):
         """Logits so large and negative that log p(x = 1) = logit, which is linear in z."""
         del training
-        z = tf.concat([z1, z2], -1)
         return tf.reduce_sum(z * tf.constant(REWARD, tf.float32), -1, keepdims=True) - 40.0
 
 
@@ -82,13 +81,13 @@ def family(name: str) -> str:
 def sampled(name: str, iw_gradient: str) -> np.ndarray:
     """Each replica's gradient in its context, [REPLICAS, 6]."""
     model = Replicas(name)
-    population = population_annealing.start(model.prior.rbm(), 2, seeds.make_seed(0))
+    population = populations.initial(model.prior.machine(), 2, seeds.make_seed(0))
 
     @tf.function(jit_compile=True, autograph=False)
     def gradient() -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(model.context)
-            objective, _ = TASKS["vae"].objective(
+            objective, _ = model.task.objective(
                 model,
                 tf.ones([REPLICAS, 1]),
                 tf.zeros([REPLICAS, 1, 0]),
@@ -117,7 +116,7 @@ def enumerated(step: float = 1e-5) -> np.ndarray:
     return np.array([(bound(FIELDS + s) - bound(FIELDS - s)) / (2 * step) for s in steps])
 
 
-CASES = [(name, "dreg") for name in relaxations.RELAXATIONS]
+CASES = [(name, "dreg") for name in RELAXATIONS]
 CASES += [("pwl", "iwae"), ("concrete", "iwae")]
 
 

@@ -13,13 +13,14 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import relaxations
-from dvae_tf.objectives import TASKS
+from dvae_tf.config import Config
 from dvae_tf.posteriors import undirected
-from dvae_tf.prior import RBMPrior
+from dvae_tf.priors.rbm import RBMPrior
+from dvae_tf.registry import TASKS
 from sampler import seeds
 from sampler.machines import ising
 from sampler.machines.rbm import RBM
-from sampler.populations.population_annealing import Population
+from sampler.populations.population import Population
 
 UNITS = 4
 HARD = 1e6
@@ -43,26 +44,21 @@ class Replicas:
         binary = RBM(*(tf.constant(t, tf.float32) for t in copies))
         self.parameters = [tf.Variable(t) for t in ising.from_binary(binary)]
         self.relaxation = relaxations.make(relaxation, sharpness)
-        self.posterior = undirected.UndirectedPosterior(
-            UNITS, UNITS, 1.0, 0, 40, 1, self.relaxation.sample, 0
-        )
-        self.prior = RBMPrior(UNITS, UNITS)
+        config = Config(num_latents=2 * UNITS, posterior_sweeps=40)
+        self.posterior = undirected.UndirectedPosterior(config, 0, self.relaxation, 0)
+        self.prior = RBMPrior(config)
         self.prior.assign(RBM(*(tf.constant(t, tf.float32) for t in theta)))
 
-    def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return x, x
+    task = TASKS.load("vae")
 
     def phi(self, x: tf.Tensor, training: bool = False) -> ising.IsingRBM:
         del x, training
         return ising.IsingRBM(*(tf.convert_to_tensor(v) for v in self.parameters))
 
-    def decode(self, z1: tf.Tensor, z2: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def decode(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits so large and negative that log p(x = 1) = logit, which is linear in z."""
         del training
-        return tf.reduce_sum(tf.concat([z1, z2], -1) * REWARD, -1, keepdims=True) - 50.0
-
-    def prior_rbm(self) -> RBM:
-        return self.prior.rbm()
+        return tf.reduce_sum(z * REWARD, -1, keepdims=True) - 50.0
 
 
 def random_rbm(seed: int, coupling: float, bias: float = 0.7) -> list[np.ndarray]:
@@ -78,15 +74,17 @@ def enumerated_population(theta: list[np.ndarray]) -> Population:
     z1, z2 = np.repeat(states, len(states), 0), np.tile(states, (len(states), 1))
     log_weights = 3.0 - oracles.energies(*theta).ravel()
     tensors = (tf.constant(z) for z in (z1, z2))
-    return Population(*tensors, tf.constant(log_weights, tf.float64), tf.zeros([], tf.float64))
+    return Population(
+        tuple(tensors), tf.constant(log_weights, tf.float64), tf.zeros([], tf.float64)
+    )
 
 
 def run(model: Replicas, population: Population, kl_weight: float = 1.0):
     """The objective's terms, its gradient in theta (flat), and in phi (per replica), as binary."""
     count = model.parameters[0].shape[0]
-    x, chains = tf.ones([count, 1]), tf.zeros([count, 1, UNITS])
+    x, chains = tf.ones([count, 1]), tf.zeros([count, 1, UNITS], tf.uint8)
     with tf.GradientTape() as tape:
-        objective, terms = TASKS["vae"].objective(
+        objective, terms = model.task.objective(
             model, x, chains, population, tf.constant(kl_weight), seeds.make_seed(7)
         )
     theta, phi = tape.gradient(
@@ -179,7 +177,9 @@ def test_gradient_of_theta_with_a_sampled_population():
     ratio = oracles.probabilities(*theta)[rows] / oracles.probabilities(*proposal)[rows]
     tensors = (tf.constant(side, tf.float32) for side in z)
     log_weights, zero = tf.constant(np.log(ratio), tf.float64), tf.zeros([], tf.float64)
-    _, gradient, _ = run(Replicas(phi, theta, HARD, COUNT), Population(*tensors, log_weights, zero))
+    _, gradient, _ = run(
+        Replicas(phi, theta, HARD, COUNT), Population(tuple(tensors), log_weights, zero)
+    )
     expected = oracles.moments(*phi) - oracles.moments(*theta)
     # the weighted mean's error by the delta method, besides that of q's samples
     deviations = oracles.statistics(*z) - oracles.moments(*theta)
@@ -203,7 +203,7 @@ def test_terms_are_means_over_the_posterior():
     phi, theta = random_rbm(0, 1.5), random_rbm(1, 1.0)
     terms = run(Replicas(phi, theta, HARD, COUNT), enumerated_population(theta))[0]
     q = oracles.probabilities(*phi)
-    # the posterior's energy is that of spins, which is not zero where all units are off
+    # the posterior's energy is that of spins, which differs by a constant
     off = (phi[0].sum() + phi[1].sum()) / 2 + phi[2].sum() / 4
     for measured, rbm, constant in (
         (-terms.log_prior, theta, 0.0),
@@ -241,6 +241,6 @@ def test_posterior_s_entropy_term_sends_no_gradient_to_its_own_parameters():
     # E_phi - E_theta is zero for every zeta, and so is each replica's gradient.
     phi = random_rbm(0, 1.5)
     model = Replicas(phi, phi, 4.0, 100)
-    model.decode = lambda z1, z2, training: tf.zeros([100, 1, 1])
+    model.decode = lambda z, training: tf.zeros([100, 1, 1])
     for gradient in run(model, enumerated_population(phi))[2]:
         np.testing.assert_allclose(gradient, 0, atol=1e-4)

@@ -29,8 +29,8 @@ def stand_in(monkeypatch, source: str) -> None:
     )
 
 
-def run(tmp_path: Path) -> dict:
-    return child.run_in_process(CONFIG, tmp_path / "new" / "run", tmp_path)
+def run(tmp_path: Path) -> None:
+    child.run_in_process(CONFIG, tmp_path / "new" / "run", tmp_path)
 
 
 def test_command_line_says_the_whole_configuration(tmp_path, project):
@@ -52,12 +52,12 @@ print(flags.FLAGS.log_dir, flags.FLAGS.data_dir, end="")
     assert Path(script) == project / "run_dvae.py" and Path(script).exists()
 
 
-def test_metrics_are_returned(monkeypatch, tmp_path):
+def test_a_run_with_metrics_is_a_success(monkeypatch, tmp_path):
     stand_in(
         monkeypatch,
         "import sys; open(sys.argv[1] + '/metrics.json', 'w').write('{\"a\": 1}')",
     )
-    assert run(tmp_path) == {"a": 1}
+    run(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -251,13 +251,12 @@ def test_cells():
 
 def test_picture_has_our_numbers_and_the_paper_s(make, tmp_path):
     make(1, rows=("dvae##", "pwl_l1"), data=("mnist",), sizes=(100,), seeds=(0, 1))
-    table = Selection(1).layout()
-    results = gather(table, SETTINGS, tmp_path / "out")
-    lines = figure.entries(table, results, "mnist", 100, incomparable=False)
+    results = gather(Selection(1, settings=SETTINGS), tmp_path / "out", tmp_path / "data")
+    lines = figure.entries(results, "mnist", 100)
     assert [line.label for line in lines[-4:]] == ["PWL L=1", "PWL L=2", "PWL L=4", "DVAE##"]
     assert lines[-1].ours.mean == pytest.approx(88.39) and lines[-1].theirs.mean == 84.09
     assert lines[-3].ours is None
-    ax = figure.draw(table, results, set()).axes
+    ax = figure.draw(results).axes
     assert [a.get_title("left") for a in ax] == ["MNIST, 100+100"]
     drawn = [c for c in ax[0].containers if c.get_label() == "this program"]
     assert sorted(drawn[0].lines[0].get_xdata()) == pytest.approx([88.39, 90.39])

@@ -4,7 +4,7 @@ import pytest
 
 from dvae_tf.config import ConfigError
 from dvae_tf.paper.grid import Selection, integers, make_run, parse_settings, row_name, stem
-from dvae_tf.paper.tables import Cell
+from dvae_tf.paper.layout import Cell
 
 
 def names(**selection):
@@ -46,7 +46,7 @@ def test_beyond_the_paper():
     assert names(table=2, rows=("dvae##",), data=("digits",), sizes=(32,), samples=(10,)) == [
         "digits_32_undirected_k10_seed0"
     ]
-    assert len(Selection(table=2, samples=(10,)).layout().values) == 4
+    assert len({c.num_samples for c in Selection(table=2, samples=(10,)).cells()}) == 4
 
 
 @pytest.mark.parametrize(

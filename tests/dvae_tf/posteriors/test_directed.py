@@ -11,7 +11,9 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import relaxations
+from dvae_tf.config import Config
 from dvae_tf.posteriors.directed import DirectedPosterior
+from dvae_tf.posteriors.posterior import Sample
 from dvae_tf.posteriors.undirected import UndirectedPosterior
 from sampler import seeds
 
@@ -24,7 +26,14 @@ BETAS = tf.constant([0.0, 1.0])
 def make(num_layers: int, hidden: tuple[int, ...] = (), name: str = "pwl") -> DirectedPosterior:
     """A posterior with biases and dependences of order one."""
     relaxation = relaxations.make(name, 4.0)
-    posterior = DirectedPosterior(SIDE, SIDE, num_layers, FEATURES, hidden, relaxation, seed=0)
+    config = Config(
+        posterior="directed",
+        num_latents=2 * SIDE,
+        num_layers=num_layers,
+        shared_context=not hidden,
+        hidden_units=hidden or (1,),
+    )
+    posterior = DirectedPosterior(config, FEATURES, relaxation, seed=0)
     generator = np.random.default_rng(1)
     for network in posterior.networks:
         bias = network.layers[-1].bias
@@ -44,10 +53,10 @@ CASES = list(itertools.product([1, 2, 3], [(), (7, 4)]))
 def test_draws_follow_the_enumerated_distribution(num_layers, hidden, context):
     posterior, count = make(num_layers, hidden), 20_000
     draws = posterior.draw(posterior(context), count, BETAS, seeds.make_seed(0))
-    assert draws.z1.shape == draws.z2.shape == (4, count, SIDE)
+    assert draws.z.shape == (4, count, 2 * SIDE)
     exact = directed_oracle.log_prob(posterior.networks, context.numpy())
     np.testing.assert_allclose(np.exp(exact).sum(1), 1)
-    rows = oracles.index(np.concatenate([draws.z1, draws.z2], -1))
+    rows = oracles.index(draws.z)
     np.testing.assert_allclose(draws.log_prob, np.take_along_axis(exact, rows, 1), atol=1e-4)
     np.testing.assert_array_equal(draws.log_weights, 0)
     for row, log_q in zip(rows, exact, strict=True):
@@ -64,7 +73,7 @@ def test_draws_follow_the_enumerated_distribution(num_layers, hidden, context):
 def test_log_prob_in_training_is_the_enumerated_one_at_hard_states(num_layers, context):
     posterior = make(num_layers)
     z = tf.constant(np.tile(STATES[None], (4, 1, 1)), tf.float32)
-    log_prob = posterior.log_prob(posterior(context), *tf.split(z, 2, -1))
+    log_prob = posterior.log_q(posterior(context), Sample(z, None))
     np.testing.assert_allclose(
         log_prob, directed_oracle.log_prob(posterior.networks, context.numpy()), atol=1e-5
     )
@@ -73,7 +82,9 @@ def test_log_prob_in_training_is_the_enumerated_one_at_hard_states(num_layers, c
 def test_one_group_is_an_rbm_without_couplings(context):
     directed = make(1)
     relaxation = relaxations.make("pwl", 4.0)
-    undirected = UndirectedPosterior(SIDE, SIDE, 0.0, 0, 1, 1, relaxation.sample, seed=0)
+    undirected = UndirectedPosterior(
+        Config(num_latents=2 * SIDE, coupling_scale=0.0), FEATURES, relaxation, seed=0
+    )
     phi = undirected(context)
     undirected.fields.bias.assign(directed.networks[0].layers[-1].bias)
     np.testing.assert_array_equal(
@@ -81,9 +92,9 @@ def test_one_group_is_an_rbm_without_couplings(context):
     )
     phi = undirected(context)
     zeta = tf.constant(np.random.default_rng(2).random((4, 10, 2 * SIDE)), tf.float32)
-    pairs = tf.split(zeta, 2, -1)
-    ours = directed.log_prob(directed(context), *pairs).numpy()
-    theirs = undirected.log_prob(phi, *pairs).numpy()
+    sample = Sample(zeta, tf.zeros([4, 10, SIDE], tf.uint8))
+    ours = directed.log_q(directed(context), sample).numpy()
+    theirs = undirected.log_q(phi, sample).numpy()
     # normalised, and not: alike but for a constant of each image
     np.testing.assert_allclose(ours - ours[:, :1], theirs - theirs[:, :1], atol=1e-5)
 
@@ -92,26 +103,23 @@ def test_stopped_phi_lets_a_gradient_pass_to_zeta_alone(context):
     posterior = make(2, (4,))
     with tf.GradientTape() as tape:
         phi = posterior(context)
-        zeta = posterior.sample(phi, tf.zeros([4, 3, 0]), seeds.make_seed(0))[:2]
-        zeta = [tf.identity(z) for z in zeta]
-        leaves = [tf.stop_gradient(z) for z in zeta]
-        tape.watch(leaves)
+        sample = posterior.sample(phi, tf.zeros([4, 3, 0]), seeds.make_seed(0))
+        leaf = tf.stop_gradient(sample.zeta)
+        tape.watch(leaf)
         fixed = tf.nest.map_structure(tf.stop_gradient, phi)
-        log_prob = posterior.log_prob(fixed, *leaves)
+        log_q = posterior.log_q(fixed, sample._replace(zeta=leaf))
     weights = [v.value for v in posterior.trainable_variables]
-    gradients = tape.gradient(log_prob, [*leaves, *weights])
-    assert all(np.any(g != 0) for g in gradients[:2])
-    assert all(g is None for g in gradients[2:])
+    gradients = tape.gradient(log_q, [leaf, *weights])
+    assert np.any(gradients[0] != 0)
+    assert all(g is None for g in gradients[1:])
 
 
 @pytest.mark.parametrize("hidden", [(), (4,)])
 def test_gradient_reaches_every_weight_through_the_samples(hidden, context):
     posterior = make(3, hidden, "concrete")
     with tf.GradientTape() as tape:
-        zeta1, zeta2, chains = posterior.sample(
-            posterior(context), tf.zeros([4, 2, 0]), seeds.make_seed(0)
-        )
-        loss = tf.reduce_sum(zeta1**2) + tf.reduce_sum(zeta2**3)
+        zeta, chains = posterior.sample(posterior(context), tf.zeros([4, 2, 0]), seeds.make_seed(0))
+        loss = tf.reduce_sum(zeta**3)
     assert chains.shape == (4, 2, 0)
     for gradient in tape.gradient(loss, [v.value for v in posterior.trainable_variables]):
         assert np.any(gradient != 0)
@@ -122,10 +130,10 @@ def test_moving_statistics_follow_the_samples_and_not_the_densities(context):
     statistics = posterior.networks[1].non_trainable_variables
     before = [v.numpy() for v in statistics]
     phi = posterior(context)
-    zeta1, zeta2, _ = posterior.sample(phi, tf.zeros([4, 2, 0]), seeds.make_seed(0))
+    sample = posterior.sample(phi, tf.zeros([4, 2, 0]), seeds.make_seed(0))
     after = [v.numpy() for v in statistics]
     assert all(np.any(a != b) for a, b in zip(after, before, strict=True))
-    posterior.log_prob(phi, zeta1, zeta2)
+    posterior.log_q(phi, sample)
     posterior.draw(phi, 2, BETAS, seeds.make_seed(0))
     for variable, value in zip(statistics, after, strict=True):
         np.testing.assert_array_equal(variable, value)

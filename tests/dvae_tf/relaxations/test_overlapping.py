@@ -8,8 +8,8 @@ import tensorflow as tf
 from scipy import integrate, special
 
 from dvae_tf import config, relaxations
+from dvae_tf.registry import SMOOTHINGS
 from dvae_tf.relaxations import overlapping
-from dvae_tf.relaxations.smoothings import SMOOTHINGS
 from sampler import seeds
 
 DEFAULTS = list(config.OVERLAPPING_SHARPNESS.items())
@@ -25,7 +25,7 @@ def test_density_integrates_to_one(name, sharpness, logit):
     # float64, for below 1e-7 the power function still has half of its mass; the upper half of
     # [0, 1] is the lower half with the opposite logit, which the next test holds
     def density(zeta: np.ndarray) -> np.ndarray:
-        smoothing = SMOOTHINGS[name](sharpness)
+        smoothing = SMOOTHINGS.load(name)(sharpness)
         logits = (tf.constant(sign * logit, tf.float64) for sign in (1, -1))
         return sum(
             np.exp(overlapping.log_prob(smoothing, x, tf.constant(zeta)).numpy()) for x in logits
@@ -74,7 +74,7 @@ def test_log_prob_and_its_gradients_equal_the_slow_formula(name, sharpness):
 @every_smoothing
 def test_samples_follow_the_mixture(name, sharpness, logit):
     logits = tf.fill([200_000], logit)
-    zeta = np.sort(relaxations.make(name, sharpness).sample(logits, seeds.make_seed(1)).numpy())
+    zeta = np.sort(relaxations.make(name, sharpness).relax(logits, seeds.make_seed(1)).numpy())
     assert zeta[0] >= overlapping.MARGIN and zeta[-1] <= 1 - overlapping.MARGIN
     # thresholds half-way between the floats near 1, so that rounding never crosses one
     steps = np.unique(np.logspace(np.log10(2), 22.99 * np.log10(2), 300).astype(np.int64))
@@ -91,7 +91,7 @@ def sample_and_gradient(name, sharpness, logits, seed, function=tf.identity):
     logits = tf.constant(logits, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        zeta = relaxations.make(name, sharpness).sample(logits, seeds.make_seed(seed))
+        zeta = relaxations.make(name, sharpness).relax(logits, seeds.make_seed(seed))
         value = function(zeta)
     return zeta.numpy(), tape.gradient(value, logits).numpy()
 
@@ -143,7 +143,7 @@ def test_extreme_logits_give_finite_values_and_no_gradient(name, sharpness):
 @every_smoothing
 def test_the_margin_changes_neither_the_kl_nor_its_gradient(name, sharpness, logit, prior):
     # evenly spaced rho for either z in place of random ones, and float64's exact KL with no margin
-    smoothing = SMOOTHINGS[name](sharpness)
+    smoothing = SMOOTHINGS.load(name)(sharpness)
     rho = (tf.range(100_000, dtype=tf.float32) + 0.5) / 100_000
     zeta = tf.stack([smoothing.draw(rho), 1 - smoothing.draw(rho)])
     zeta = tf.clip_by_value(zeta, overlapping.MARGIN, 1 - overlapping.MARGIN)
@@ -169,7 +169,7 @@ def test_compiles_with_xla_and_gives_the_same():
     def samples_and_gradients(logits: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
         results = []
         for name in names:
-            sample = relaxations.make(name, config.OVERLAPPING_SHARPNESS[name]).sample
+            sample = relaxations.make(name, config.OVERLAPPING_SHARPNESS[name]).relax
             with tf.GradientTape() as tape:
                 tape.watch(logits)
                 zeta = sample(logits, seeds.make_seed(13))

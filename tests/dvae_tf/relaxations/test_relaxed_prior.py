@@ -30,7 +30,7 @@ def log_prior(name, sharpness, rbm, states):
     watched = [*theta, zeta1, zeta2]
     with tf.GradientTape() as tape:
         tape.watch(watched)
-        values = relaxations.make(name, sharpness).log_prior(theta, zeta1, zeta2)
+        values = relaxations.make(name, sharpness).log_prior(theta, tf.concat([zeta1, zeta2], -1))
         total = tf.reduce_sum(values)
     return values.numpy(), [g.numpy() for g in tape.gradient(total, watched)]
 
@@ -92,7 +92,7 @@ def test_compiles_with_xla_and_gives_the_same(states):
     def value_and_gradients(zeta1: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch([*theta, zeta1])
-            value = tf.reduce_mean(log_prior(theta, zeta1, zeta2))
+            value = tf.reduce_mean(log_prior(theta, tf.concat([zeta1, zeta2], -1)))
         return [value, *tape.gradient(value, [*theta, zeta1])]
 
     compiled = tf.function(value_and_gradients, jit_compile=True)(zeta1)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from scipy import integrate
 
 from dvae_tf import config
-from dvae_tf.relaxations.smoothings import SMOOTHINGS
+from dvae_tf.registry import SMOOTHINGS
 
 # soft and hard; the second are the defaults
 SETTINGS = [("power", 4.0), ("exponential", 3.0), ("gaussian", 2.0), ("uniform_exponential", 4.0)]
@@ -34,7 +34,7 @@ def test_the_oracle_s_density_is_its_cdf_s_derivative_and_integrates_to_one(name
 @pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-9), (np.float32, 2e-5)])
 @pytest.mark.parametrize(("name", "sharpness"), SETTINGS)
 def test_density_and_cdf_equal_the_oracle_s(name, sharpness, dtype, rtol):
-    smoothing = SMOOTHINGS[name](sharpness)
+    smoothing = SMOOTHINGS.load(name)(sharpness)
     zeta = ZETA.astype(dtype)
     exact = zeta.astype(np.float64)
     log_density = smoothing.log_density(tf.constant(zeta)).numpy()
@@ -53,7 +53,7 @@ def test_draws_follow_the_cdf(name, sharpness):
     # evenly spaced rho: the fraction below a threshold is the CDF up to the spacing, once for each
     # branch, and to float32
     rho = (np.arange(100_000) + 0.5) / 100_000
-    draws = SMOOTHINGS[name](sharpness).draw(tf.constant(rho, tf.float32)).numpy()
+    draws = SMOOTHINGS.load(name)(sharpness).draw(tf.constant(rho, tf.float32)).numpy()
     assert draws.min() >= 0 and draws.max() <= 1
     fractions = np.searchsorted(np.sort(draws), ZETA) / len(draws)
     np.testing.assert_allclose(fractions, oracle.cdf(name, sharpness, ZETA), atol=3e-5)
@@ -62,7 +62,7 @@ def test_draws_follow_the_cdf(name, sharpness):
 def test_draws_are_finite_at_the_ends_of_rho():
     rho = tf.constant([2.0**-24, 1 - 2.0**-24])
     for name, sharpness in SETTINGS:
-        draws = SMOOTHINGS[name](sharpness).draw(rho).numpy()
+        draws = SMOOTHINGS.load(name)(sharpness).draw(rho).numpy()
         assert np.all((draws >= 0) & (draws <= 1)), (name, draws)
 
 

@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 from scipy.stats import multivariate_normal
 
-from dvae_tf.toys import gaussian, gaussian_report, gaussian_runs
+from dvae_tf.toys import gaussian_report, gaussian_runs
 from dvae_tf.toys.estimators import ESTIMATORS, gibbs, reparameterised
-from dvae_tf.toys.gaussian_runs import PROBE, START, TARGET, Settings
+from dvae_tf.toys.gaussian_runs import PROBE, START, TARGET
 from dvae_tf.toys.normal import Gaussian
+from dvae_tf.toys.settings import GaussianSettings
 
 MEAN, PRECISION = np.array([0.0, 0.5]), np.array([[1.3, 0.8], [0.8, 0.9]])
 TARGET_MEAN, TARGET_PRECISION = np.ones(2), np.array([[1.1, 0.9], [0.9, 1.1]])
@@ -166,8 +167,8 @@ def test_gradients_have_no_noise_at_the_target(monkeypatch):
 def test_the_command_writes_what_it_found(tmp_path, capsys, monkeypatch):
     for name in [f"Gibbs, t = {t}" for t in (2, 4, 8)]:
         monkeypatch.delitem(ESTIMATORS, name)  # three are enough, and quicker to compile
-    settings = Settings(num_steps=400, num_runs=8, record_every=100)
-    gaussian.run(tmp_path, settings, bias_samples=1000)
+    settings = GaussianSettings(num_steps=400, num_runs=8, record_every=100, bias_samples=1000)
+    gaussian_report.write(tmp_path, settings)
     with (tmp_path / "gaussian.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     kl = {(r["estimator"], int(r["step"])): float(r["kl_median"]) for r in rows}

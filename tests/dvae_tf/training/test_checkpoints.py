@@ -113,6 +113,14 @@ def test_a_run_of_another_number_of_replicas_is_refused(trainer, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_run_of_another_version_is_refused(trainer, capsys):
+    trainer.checkpoints.format.assign(1)
+    trainer.checkpoints.save()
+    with pytest.raises(CheckpointError, match="holds a run of another version of this program; ac"):
+        trainer.checkpoints.restore()
+    assert capsys.readouterr().err == ""
+
+
 @pytest.fixture
 def with_best(trainer) -> Trainer:
     """At step 3, where the best model is that of step 2, with the checkpoint of step 2 as well."""

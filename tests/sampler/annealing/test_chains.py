@@ -1,4 +1,4 @@
-"""AIS against enumeration: log Z, its standard error, unbiasedness, moments, the bracket."""
+"""Annealed chains against enumeration: log Z, its error, unbiasedness, moments, the bracket."""
 
 import numpy as np
 import oracles
@@ -11,10 +11,11 @@ from sampler.annealing import bridge as bridges
 from sampler.annealing import chains as annealing
 from sampler.machines.rbm import RBM
 from sampler.weights import resampling
+from sampler.weights.estimates import estimate as estimate_of
 
 SEED = seeds.make_seed(0)
 STARTS = pytest.mark.parametrize(
-    "start", [bridges.from_biases, bridges.from_uniform], ids=["biases", "uniform"]
+    "start", [bridges.from_fields, bridges.from_uniform], ids=["fields", "uniform"]
 )
 
 
@@ -23,8 +24,8 @@ def rbm_of(params):
 
 
 def run(path, betas, num_chains, seed):
-    state = ais.start(path, num_chains, seeds.fold_in(seed, 0))
-    return ais.anneal(path, state, betas, seeds.fold_in(seed, 1))
+    start = annealing.initial(path, num_chains, seeds.fold_in(seed, 0))
+    return annealing.anneal(path, start, tf.convert_to_tensor(betas), seeds.fold_in(seed, 1))
 
 
 # `ais.run` compiles with XLA; here a plain graph is quicker than a compilation for each shape
@@ -47,8 +48,8 @@ def log_z_of_each(params):
 def test_log_z(start, n1, n2, scale):
     params = oracles.parameters(np.random.default_rng(n1), n1, n2, scale, (2, 3))
     state = run_graph(start(rbm_of(params)), schedules.linear(51), 500, SEED)
-    estimate = ais.estimate(state.log_weights)
-    assert state.z1.shape == (2, 3, 500, n1) and state.log_weights.dtype == tf.float64
+    estimate = estimate_of(state.log_weights)
+    assert state.state[0].shape == (2, 3, 500, n1) and state.log_weights.dtype == tf.float64
     assert estimate.log_z.shape == (2, 3) and estimate.log_z.dtype == tf.float64
     assert np.all(estimate.ess > 100) and np.all(estimate.ess <= 500 + 1e-6)
     oracles.assert_within(estimate.log_z, log_z_of_each(params), estimate.stderr, 1e-5)
@@ -57,7 +58,7 @@ def test_log_z(start, n1, n2, scale):
 @STARTS
 def test_log_z_without_batch_dimensions(start):
     params = oracles.parameters(np.random.default_rng(0), 6, 4, 1.0)
-    estimate = ais.estimate(run(start(rbm_of(params)), schedules.linear(11), 500, SEED)[1])
+    estimate = estimate_of(run(start(rbm_of(params)), schedules.linear(11), 500, SEED)[1])
     assert estimate.log_z.shape == ()
     oracles.assert_within(estimate.log_z, oracles.log_z(*params), estimate.stderr)
 
@@ -70,7 +71,7 @@ def test_the_standard_error_is_calibrated():
     """
     params = oracles.parameters(np.random.default_rng(1), 3, 4, 1.0, (400,))
     state = run_graph(bridges.from_uniform(rbm_of(params)), schedules.linear(21), 500, SEED)
-    estimate = ais.estimate(state.log_weights)
+    estimate = estimate_of(state.log_weights)
     assert np.all(estimate.ess > 150)
     z_scores = (estimate.log_z - log_z_of_each(params)) / estimate.stderr
     bias = np.mean(estimate.stderr) / 2
@@ -81,7 +82,7 @@ def test_the_standard_error_is_calibrated():
 def test_the_standard_error_of_given_weights():
     """sqrt(1/ess - 1/C) is the sample standard deviation (divisor C) of w / mean w over sqrt(C)."""
     weights = np.random.default_rng(2).exponential(size=(3, 50))
-    estimate = ais.estimate(tf.constant(np.log(weights)))
+    estimate = estimate_of(tf.constant(np.log(weights)))
     stderr = weights.std(-1) / weights.mean(-1) / np.sqrt(50)
     np.testing.assert_allclose(estimate.stderr, stderr, rtol=1e-9)
     np.testing.assert_allclose(estimate.log_z, np.log(weights.mean(-1)), rtol=1e-12)
@@ -91,8 +92,8 @@ def test_the_standard_error_of_given_weights():
 def test_without_couplings_the_estimate_is_exact():
     b1, b2, w = oracles.parameters(np.random.default_rng(3), 5, 3, 2.0, (4,))
     params = b1, b2, 0 * w
-    state = run(bridges.from_biases(rbm_of(params)), schedules.linear(11), 100, SEED)
-    estimate = ais.estimate(state.log_weights)
+    state = run(bridges.from_fields(rbm_of(params)), schedules.linear(11), 100, SEED)
+    estimate = estimate_of(state.log_weights)
     np.testing.assert_allclose(estimate.log_z, log_z_of_each(params), rtol=1e-12)
     # 1/ess - 1/C is zero up to its rounding of 1e-16, of which this is the root
     np.testing.assert_allclose(estimate.stderr, 0, atol=1e-7)
@@ -115,7 +116,7 @@ def test_the_mean_weight_is_z_for_a_short_schedule(start, betas):
 @STARTS
 def test_weighted_moments_of_a_short_schedule(start):
     params = oracles.parameters(np.random.default_rng(4), 4, 3, 1.0)
-    z1, log_weights = run(start(rbm_of(params)), tf.constant([0.0, 0.5, 1.0]), 100_000, SEED)
+    (z1,), log_weights = run(start(rbm_of(params)), [0.0, 0.5, 1.0], 100_000, SEED)
     truth = oracles.mean1(*params)
     weights = np.exp(log_weights - oracles.log_z(*params))[:, None]
     # a ratio of means: its error is the mean of w (z - truth), to first order
@@ -131,12 +132,12 @@ def test_a_falling_schedule_from_exact_samples_gives_the_inverse_ratio(start):
     params = oracles.parameters(np.random.default_rng(5), 4, 3, 1.0)
     z1, _ = oracles.samples(*params, 100_000, np.random.default_rng(6))
     path = start(rbm_of(params))
-    state = ais.State(tf.constant(z1, tf.float32), tf.zeros([100_000], tf.float64))
-    z1, log_weights = ais.anneal(path, state, tf.constant([1.0, 0.5, 0.0]), SEED)
+    state = annealing.Chains((tf.constant(z1, tf.float32),), tf.zeros([100_000], tf.float64))
+    (z1,), log_weights = annealing.anneal(path, state, tf.constant([1.0, 0.5, 0.0]), SEED)
     weights = np.exp(log_weights + oracles.log_z(*params) - path.log_z_base())
     oracles.assert_within(*mean_one(weights))
     # and the weighted end states are samples of the base
-    truth = 1 / (1 + np.exp(-np.float64(path.base1)))
+    truth = 1 / (1 + np.exp(-np.float64(path.base[0])))
     mean, stderr = oracles.mean_and_stderr(weights[:, None] * (z1 - truth))
     oracles.assert_within(mean, 0, stderr)
 
@@ -150,18 +151,18 @@ def test_anneal_adds_to_the_weights_it_is_given():
     """Two halves of a schedule make the whole; float64 offsets survive."""
     params = oracles.parameters(np.random.default_rng(7), 4, 3, 1.0)
     path = bridges.from_uniform(rbm_of(params))
-    state = ais.start(path, 100_000, SEED)
+    state = annealing.initial(path, 100_000, SEED)
     state = state._replace(log_weights=state.log_weights + 1e4)
-    state = ais.anneal(path, state, tf.constant([0.0, 0.3, 0.5]), seeds.fold_in(SEED, 1))
-    state = ais.anneal(path, state, tf.constant([0.5, 0.8, 1.0]), seeds.fold_in(SEED, 2))
+    state = annealing.anneal(path, state, tf.constant([0.0, 0.3, 0.5]), seeds.fold_in(SEED, 1))
+    state = annealing.anneal(path, state, tf.constant([0.5, 0.8, 1.0]), seeds.fold_in(SEED, 2))
     oracles.assert_within(*mean_one(np.exp(state.log_weights - 1e4 - oracles.log_z(*params))))
 
 
-def test_start_has_the_mean_weight_of_the_base():
+def test_initial_chains_have_the_mean_weight_of_the_base():
     params = oracles.parameters(np.random.default_rng(8), 4, 3, 1.0, (2,))
-    path = bridges.from_biases(rbm_of(params))
-    state = ais.start(path, 7, SEED)
-    assert state.z1.shape == (2, 7, 4) and state.log_weights.shape == (2, 7)
+    path = bridges.from_fields(rbm_of(params))
+    state = annealing.initial(path, 7, SEED)
+    assert state.state[0].shape == (2, 7, 4) and state.log_weights.shape == (2, 7)
     log_z = log_z_of_each([params[0], params[1], 0 * params[2]])
     np.testing.assert_allclose(resampling.log_mean_exp(state.log_weights), log_z, rtol=1e-12)
 

@@ -37,7 +37,7 @@ def log_marginal(params, beta, z1):
 
 
 def state_of(z1, step=0):
-    return ladder.State(z1, tf.zeros(z1.shape[:-1], tf.int32), tf.constant(step))
+    return ladder.Ladders((z1,), tf.zeros(z1.shape[:-1], tf.int32), tf.constant(step))
 
 
 def assert_mean1(z1, params, betas):
@@ -57,10 +57,10 @@ def test_an_exchange_leaves_exact_samples_exact(step):
     z1 = exact_ladder(params, BETAS, 50_000, np.random.default_rng(1))
     path = bridges.from_uniform(rbm_of(params))
     state, counts = ladder.swap(path, tf.constant(BETAS), state_of(z1, step), SEED)
-    assert_mean1(state.z1, params, BETAS)
+    assert_mean1(state.state[0], params, BETAS)
     np.testing.assert_array_equal(counts.offered, [1, 0, 1] if step == 0 else [0, 1, 0])
     # pairs whose turn it is exchange, more often than the least of these rates; others never
-    moved = np.any(state.z1 != z1, -1).mean(-1)
+    moved = np.any(state.state[0] != z1, -1).mean(-1)
     assert np.all((moved > 0.3) == ([1, 1, 1, 1] if step == 0 else [0, 1, 1, 0]))
 
 
@@ -81,8 +81,9 @@ def test_exchange_probabilities_by_hand():
     z1 = tf.constant(np.repeat(np.stack([idle, low, high]), repeats, 1), tf.float32)
     path = bridges.from_uniform(rbm_of(params))
     state, counts = ladder.swap(path, tf.constant(betas), state_of(z1, 1), SEED)
-    exchanged = np.all(state.z1[1] == z1[2], -1) & np.all(state.z1[2] == z1[1], -1)
-    kept = np.all(state.z1 == z1, (0, 2))
+    (moved,) = state.state
+    exchanged = np.all(moved[1] == z1[2], -1) & np.all(moved[2] == z1[1], -1)
+    kept = np.all(moved == z1, (0, 2))
     assert np.all(exchanged | kept)
     different = np.any(low != high, -1)
     rates = exchanged.reshape(64, repeats).mean(1)[different]
@@ -95,24 +96,26 @@ def test_exchange_probabilities_by_hand():
 # Whole runs
 
 
-@pytest.mark.parametrize("start", [bridges.from_uniform, bridges.from_biases])
+@pytest.mark.parametrize("start", [bridges.from_uniform, bridges.from_fields])
 def test_moments_of_a_batch(start):
     """Last samples of 4000 independent ladders, of two RBMs at once; also over all samples."""
     params = oracles.parameters(np.random.default_rng(3), 4, 3, 1.0, (2,))
     result = parallel_tempering.run(
         start(rbm_of(params)), BETAS, 4000, 40, SEED, burn_in=40, thinning=20
     )
-    assert result.z1.shape == (2, 2, 4000, 4) and result.z2.shape == (2, 2, 4000, 3)
-    assert result.state.z1.shape == (2, 4, 4000, 4)
+    z1, z2 = result.draws
+    assert z1.shape == (2, 2, 4000, 4) and z2.shape == (2, 2, 4000, 3)
+    assert [x.shape for x in result.samples.state] == [(2, 8000, 4), (2, 8000, 3)]
+    assert [x.shape for x in result.ladders.state] == [(2, 4, 4000, 4)]
     for i in range(2):
         member = [p[i] for p in params]
         truth = oracles.moments(*member)
-        statistics = oracles.statistics(result.z1[i, -1], result.z2[i, -1])
+        statistics = oracles.statistics(z1[i, -1], z2[i, -1])
         oracles.assert_within(statistics.mean(0), truth, np.sqrt(truth * (1 - truth) / 4000))
         # of a ladder's samples the mean, so that their correlation counts
-        over_time = oracles.statistics(result.z1[i], result.z2[i]).mean(0)
+        over_time = oracles.statistics(z1[i], z2[i]).mean(0)
         oracles.assert_within(*at_truth(over_time, truth))
-    assert result.info.warnings() == []
+    assert result.warnings() == []
 
 
 def at_truth(values, truth):
@@ -125,16 +128,16 @@ def test_all_temperatures_energies_and_swap_rates():
     result = parallel_tempering.run(
         bridges.from_uniform(rbm_of(params)), BETAS, 4000, 20, SEED, burn_in=40, thinning=10
     )
-    assert_mean1(result.state.z1, params, BETAS)
+    assert_mean1(result.ladders.state[0], params, BETAS)
     laws = [oracles.probabilities(*at_beta(params, beta)) for beta in BETAS]
     energies = oracles.energies(*params)
     truth = np.array([(law * energies).sum() for law in laws])
     variance = np.array([(law * energies**2).sum() for law in laws]) - truth**2
     # two samples of each ladder, as if they were one
-    oracles.assert_within(result.info.energies, truth, np.sqrt(variance / 4000))
+    oracles.assert_within(result.energies, truth, np.sqrt(variance / 4000))
     # the mean of min(1, ratio) over both marginals; at most 1, so a standard deviation of 1/2
     rates = [exact_rate(params, *pair) for pair in zip(BETAS, BETAS[1:], strict=False)]
-    oracles.assert_within(result.info.swap_rates, rates, 0.5 / np.sqrt(4000))
+    oracles.assert_within(result.swap_rates, rates, 0.5 / np.sqrt(4000))
 
 
 def exact_rate(params, low, high):
@@ -151,10 +154,10 @@ def test_log_z_and_its_error_are_calibrated():
     """
     params = oracles.parameters(np.random.default_rng(8), 5, 4, 1.0, (200,))
     path = bridges.from_uniform(rbm_of(params))
-    info = parallel_tempering.run(path, BETAS, 30, 60, SEED, thinning=3).info
+    result = parallel_tempering.run(path, BETAS, 30, 60, SEED, thinning=3)
     truth = [oracles.log_z(*(p[i] for p in params)) for i in range(200)]
-    assert info.log_z.dtype == tf.float64 and np.all(info.log_z_stderr < 0.1)
-    z_scores = (info.log_z - truth) / info.log_z_stderr
+    assert result.log_z.dtype == tf.float64 and np.all(result.stderr < 0.1)
+    z_scores = (result.log_z - truth) / result.stderr
     assert abs(np.mean(z_scores)) < 5 * 0.07
     assert abs(np.std(z_scores, ddof=1) - 1.04) < 5 * 0.05
 
@@ -166,28 +169,28 @@ def test_without_barriers_replicas_travel_in_a_circle():
     one round trip each in 2 T steps, once all of them have been there, which takes 2 T steps.
     """
     b1, b2, w = oracles.parameters(np.random.default_rng(5), 3, 3, 1.0, (2,))
-    path = bridges.from_biases(rbm_of((b1, b2, 0 * w)))
+    path = bridges.from_fields(rbm_of((b1, b2, 0 * w)))
     for count in 2, 5:
         betas = np.linspace(0, 1, count, dtype=np.float32)
         result = parallel_tempering.run(path, betas, 3, 4 * count, SEED, 2 * count, 2 * count)
-        np.testing.assert_array_equal(result.info.swap_rates, np.ones((2, count - 1)))
-        np.testing.assert_array_equal(result.info.round_trips, [2 * 3 * count] * 2)
+        np.testing.assert_array_equal(result.swap_rates, np.ones((2, count - 1)))
+        np.testing.assert_array_equal(result.round_trips, [2 * 3 * count] * 2)
 
 
-def test_a_run_goes_on_from_a_state():
+def test_a_run_goes_on_from_its_ladders():
     params = oracles.parameters(np.random.default_rng(6), 3, 4, 1.0)
     path, steps = bridges.from_uniform(rbm_of(params)), []
     whole = parallel_tempering.run(path, BETAS, 7, 24, SEED, 5, 8, progress_fn=steps.append)
     assert steps == [5, 8, 8, 8]
     half = parallel_tempering.run(path, BETAS, 7, 8, SEED, 5, 8)
-    rest = parallel_tempering.run(path, BETAS, 7, 16, SEED, thinning=8, state=half.state)
-    for mine, theirs in ((rest.z1, whole.z1), (rest.z2, whole.z2)):
+    rest = parallel_tempering.run(path, BETAS, 7, 16, SEED, thinning=8, ladders=half.ladders)
+    for mine, theirs in zip(rest.draws, whole.draws, strict=True):
         np.testing.assert_array_equal(mine, theirs[1:])
-    tf.nest.map_structure(np.testing.assert_array_equal, rest.state, whole.state)
-    trips = half.info.round_trips + rest.info.round_trips
-    np.testing.assert_array_equal(trips, whole.info.round_trips)
+    tf.nest.map_structure(np.testing.assert_array_equal, rest.ladders, whole.ladders)
+    trips = half.round_trips + rest.round_trips
+    np.testing.assert_array_equal(trips, whole.round_trips)
     other = parallel_tempering.run(path, BETAS, 7, 24, seeds.make_seed(1), 5, 8)
-    assert np.any(other.z1 != whole.z1)
+    assert np.any(other.draws[0] != whole.draws[0])
 
 
 # Two modes
@@ -216,20 +219,20 @@ def test_modes_get_their_weights_where_gibbs_sweeps_keep_them():
     path = bridges.from_uniform(rbm)
     betas = np.array([0, 0.56, 0.64, 0.72, 0.8, 0.9, 1], np.float32)
     result = parallel_tempering.run(path, betas, 400, 400, SEED, thinning=100)
-    assert result.info.warnings() == []
-    up = np.mean(np.mean(result.z1, -1) > 0.5, 0)  # a ladder's mean over time
+    assert result.warnings() == []
+    up = np.mean(np.mean(result.draws[0], -1) > 0.5, 0)  # a ladder's mean over time
     mean, stderr = oracles.mean_and_stderr(up)
     assert stderr < 0.03
     oracles.assert_within(mean, truth, stderr)
     # as many sweeps of chains that begin in the lesser mode
-    z1, _ = gibbs.run(rbm, tf.zeros([400, n]), 400, SEED)
+    z1, _ = gibbs.run(rbm, (None, tf.zeros([400, n])), 400, SEED)
     assert np.mean(np.mean(z1, -1) > 0.5) < truth - 0.3
 
 
 def test_a_cut_ladder_warns():
     path = bridges.from_uniform(ferromagnet(200, 1.6, 0.01))
-    info = parallel_tempering.run(path, np.array([0, 1]), 20, 20, SEED).info
-    cut, idle = info.warnings()
+    result = parallel_tempering.run(path, np.array([0, 1]), 20, 20, SEED)
+    cut, idle = result.warnings()
     assert cut.startswith("the ladder is cut between beta 0 and 1: swap rate")
     assert idle == "no replica made a round trip in 20 sweeps"
 
@@ -243,14 +246,14 @@ def test_a_tuned_schedule_is_even_and_has_as_many_temperatures_as_asked_for(swap
     betas = parallel_tempering.tune_schedule(path, SEED, swap_rate, progress_fn=rounds.append)
     assert betas.dtype == np.float32 and betas[0] == 0 and betas[-1] == 1
     assert np.all(np.diff(betas) > 0) and 2 <= len(rounds) <= 8
-    rates = parallel_tempering.run(path, betas, 50, 200, seeds.make_seed(1)).info.swap_rates
+    rates = parallel_tempering.run(path, betas, 50, 200, seeds.make_seed(1)).swap_rates
     # rounding the number of temperatures up raises the rates a little
     assert np.all(rates > swap_rate - 0.1) and np.all(rates < swap_rate + 0.15)
 
 
 def test_a_schedule_for_weak_couplings_is_short():
     params = oracles.parameters(np.random.default_rng(7), 4, 4, 0.05, (2,))
-    betas = parallel_tempering.tune_schedule(bridges.from_biases(rbm_of(params)), SEED)
+    betas = parallel_tempering.tune_schedule(bridges.from_fields(rbm_of(params)), SEED)
     np.testing.assert_array_equal(betas, [0, 1])
 
 
@@ -274,15 +277,17 @@ def test_bad_arguments_are_refused(change, message):
         parallel_tempering.run(path, **arguments)
 
 
-def test_bad_parameters_and_states_are_refused():
+def test_bad_parameters_and_ladders_are_refused():
     params = oracles.parameters(np.random.default_rng(0), 2, 3, 1.0)
     path = bridges.from_uniform(rbm_of((np.float32([np.nan, 0]), *params[1:])))
-    with pytest.raises(ValueError, match=r"bridge.rbm: b1 \(2,\) has 1 values that are NaN"):
+    with pytest.raises(ValueError, match=r"bridge.machine: b1 \(2,\) has 1 values that are NaN"):
         parallel_tempering.run(path, BETAS, 2, 10, SEED)
-    state = ladder.start(path, 5, 2, SEED)
+    ladders = ladder.initial(path, 5, 2, SEED)
     path = bridges.from_uniform(rbm_of(params))
-    with pytest.raises(ValueError, match=r"state: found z1 \(5, 2, 2\); accepted: \(4, 2, 2\)"):
-        parallel_tempering.run(path, BETAS, 2, 10, SEED, state=state)
+    with pytest.raises(
+        ValueError, match=r"ladders: found states \[\(5, 2, 2\)\]; accepted: \[\(4, 2, 2\)\]"
+    ):
+        parallel_tempering.run(path, BETAS, 2, 10, SEED, ladders=ladders)
 
 
 @pytest.mark.parametrize("swap_rate", [0.0, 1.0, np.nan])

@@ -57,7 +57,7 @@ def test_free_and_mean_energy_from_the_uniform_base(result):
 def test_the_energy_is_the_difference_from_the_base():
     """From the RBM's own biases only the couplings' energy is multiplied by beta; no batch."""
     b1, b2, w = (p[0] for p in PARAMS)
-    answer = reweighting.reweight(annealed(bridges.from_biases(rbm_of((b1, b2, w)))), BETAS)
+    answer = reweighting.reweight(annealed(bridges.from_fields(rbm_of((b1, b2, w)))), BETAS)
     truth = [truth_of((b1, b2, w), (b1, b2, 0 * w), beta) for beta in BETAS]
     assert answer.log_z.shape == (29,)
     assert_answers(answer, np.array(truth))

@@ -1,5 +1,6 @@
 """AIS for users against enumeration: whole runs, pieces, reverse, brackets, warnings, refusals."""
 
+import machine_oracle
 import numpy as np
 import oracles
 import pytest
@@ -10,8 +11,11 @@ from sampler.annealing import ais, schedules
 from sampler.annealing import bridge as bridges
 from sampler.annealing import chains as annealing
 from sampler.annealing import pieces as chunks
+from sampler.families import Bernoulli, Gaussian
+from sampler.machines.machine import Machine
 from sampler.machines.rbm import RBM
 from sampler.weights.estimates import Estimate
+from sampler.weights.estimates import estimate as estimate_of
 
 SEED = seeds.make_seed(0)
 BETAS = schedules.linear(41)
@@ -85,7 +89,7 @@ def test_errors_and_brackets_are_calibrated(n1, n2):
 # Runs
 
 
-@pytest.mark.parametrize("elements", [None, 700, 20_000], ids=["whole", "chains", "rbms"])
+@pytest.mark.parametrize("elements", [None, 700, 20_000], ids=["whole", "chains", "machines"])
 def test_a_run_in_pieces(monkeypatch, elements):
     """6 RBMs of 5+4 units, 1001 chains: one piece; each RBM in 8; or 4 RBMs and, filled up, 2."""
     if elements:
@@ -93,14 +97,18 @@ def test_a_run_in_pieces(monkeypatch, elements):
     path, params = case()
     steps = []
     run = ais.run(path, BETAS, 1001, SEED, steps.append)
-    assert run.state.z1.shape == (2, 3, 1001, 5) and run.state.log_weights.shape == (2, 3, 1001)
-    assert run.estimate.log_z.dtype == tf.float64 and run.estimate.warnings() == []
-    assert np.all(run.estimate.stderr < 0.1) and sum(steps) == 40
-    oracles.assert_within(run.estimate.log_z, log_z_of_each(params), run.estimate.stderr)
+    assert run.samples.state[0].shape == (2, 3, 1001, 5) and run.samples.log_weights.shape == (
+        2,
+        3,
+        1001,
+    )
+    assert run.log_z.dtype == tf.float64 and run.warnings() == []
+    assert np.all(run.stderr < 0.1) and sum(steps) == 40
+    oracles.assert_within(run.log_z, log_z_of_each(params), run.stderr)
     # chains of different pieces differ, and their weights are those of their own RBM
-    again = ais.estimate(run.state.log_weights)
-    np.testing.assert_allclose(again.log_z, run.estimate.log_z, rtol=1e-12)
-    mean = run.state.log_weights.numpy()
+    again = estimate_of(run.samples.log_weights)
+    np.testing.assert_allclose(again.log_z, run.log_z, rtol=1e-12)
+    mean = run.samples.log_weights.numpy()
     assert len(np.unique(mean)) > 0.99 * mean.size
 
 
@@ -109,12 +117,12 @@ def test_pieces_keep_their_order(monkeypatch):
     path, params = case(batch=(5,))
     z1 = tf.reshape(tf.range(5 * 7 * 5, dtype=tf.float32), [5, 7, 5])
     log_weights = tf.reshape(tf.range(35, dtype=tf.float64), [5, 7])
-    pieces = chunks.cut(path, z1, log_weights)
+    pieces = chunks.cut(path, (z1,), log_weights)
     assert len(pieces) == 5 and len(pieces[0]) == 2
-    joined = chunks.join([[p.z1 for p in row] for row in pieces], tf.TensorShape([5]))
+    joined = chunks.join([[p.state[0] for p in row] for row in pieces], tf.TensorShape([5]))
     np.testing.assert_array_equal(joined, z1)
     for i, row in enumerate(pieces):
-        np.testing.assert_array_equal(row[0].bridge.rbm.b1, params[0][i : i + 1])
+        np.testing.assert_array_equal(row[0].bridge.machine.b1, params[0][i : i + 1])
 
 
 def test_the_trace_follows_log_z_at_each_temperature():
@@ -123,8 +131,8 @@ def test_the_trace_follows_log_z_at_each_temperature():
     np.testing.assert_array_equal(run.trace.betas, BETAS)
     assert run.trace.ess.shape == run.trace.log_mean_weight.shape == (2, 41)
     np.testing.assert_allclose(run.trace.ess[:, 0], 2000, rtol=1e-9)
-    np.testing.assert_allclose(run.trace.ess[:, -1], run.estimate.ess, rtol=1e-9)
-    np.testing.assert_allclose(run.trace.log_mean_weight[:, -1], run.estimate.log_z, rtol=1e-12)
+    np.testing.assert_allclose(run.trace.ess[:, -1], run.ess, rtol=1e-9)
+    np.testing.assert_allclose(run.trace.log_mean_weight[:, -1], run.log_z, rtol=1e-12)
     for i in range(2):
         truth = [oracles.log_z(*(beta * p[i] for p in params)) for beta in BETAS]
         stderr = np.sqrt(np.maximum(1 / run.trace.ess[i] - 1 / 2000, 0))
@@ -134,18 +142,11 @@ def test_the_trace_follows_log_z_at_each_temperature():
 def test_runs_repeat_with_their_seed_and_have_defaults():
     path, params = case(3, 2, batch=())
     first, again = (ais.run(path, num_chains=50) for _ in range(2))
-    np.testing.assert_array_equal(first.state.log_weights, again.state.log_weights)
-    assert len(first.trace.betas) == 1001 and first.estimate.log_z.shape == ()
+    np.testing.assert_array_equal(first.samples.log_weights, again.samples.log_weights)
+    assert len(first.trace.betas) == 1001 and first.log_z.shape == ()
     other = ais.run(path, num_chains=50, seed=seeds.make_seed(1))
-    assert np.any(first.state.log_weights != other.state.log_weights)
-    oracles.assert_within(first.estimate.log_z, oracles.log_z(*params), first.estimate.stderr)
-
-
-def test_the_other_side_summed_out():
-    path, params = case(7, 2, batch=(3,))
-    run = ais.run(path.transposed(), BETAS, 1000, SEED)
-    assert run.state.z1.shape == (3, 1000, 2)
-    oracles.assert_within(run.estimate.log_z, log_z_of_each(params), run.estimate.stderr)
+    assert np.any(first.samples.log_weights != other.samples.log_weights)
+    oracles.assert_within(first.log_z, oracles.log_z(*params), first.stderr)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-6, 1e-3])
@@ -153,10 +154,10 @@ def test_almost_independent_units_have_an_honest_error(scale):
     """No statistical error to speak of: what is left is rounding, which the error includes."""
     b1, b2, w = oracles.parameters(np.random.default_rng(3), 6, 5, 2.0, (50,))
     params = b1, b2, np.float32(scale) * w
-    for start in bridges.from_biases, bridges.from_uniform:
+    for start in bridges.from_fields, bridges.from_uniform:
         run = ais.run(start(rbm_of(params)), schedules.linear(101), 100, SEED)
-        oracles.assert_within(run.estimate.log_z, log_z_of_each(params), run.estimate.stderr)
-    assert np.all(run.estimate.stderr > 0)
+        oracles.assert_within(run.log_z, log_z_of_each(params), run.stderr)
+    assert np.all(run.stderr > 0)
 
 
 def test_frozen_chains_have_an_honest_error():
@@ -164,9 +165,22 @@ def test_frozen_chains_have_an_honest_error():
     rng = np.random.default_rng(4)
     b1, b2 = (60 * rng.choice([-1, 1], (50, n)) for n in (6, 5))
     params = tuple(x.astype(np.float32) for x in (b1, b2, 3 * rng.normal(size=(50, 6, 5))))
-    run = ais.run(bridges.from_biases(rbm_of(params)), BETAS, 100, SEED)
-    assert np.all(run.estimate.stderr < 1e-4)
-    oracles.assert_within(run.estimate.log_z, log_z_of_each(params), run.estimate.stderr)
+    run = ais.run(bridges.from_fields(rbm_of(params)), BETAS, 100, SEED)
+    assert np.all(run.stderr < 1e-4)
+    oracles.assert_within(run.log_z, log_z_of_each(params), run.stderr)
+
+
+def test_a_gaussian_block_that_is_summed_out_has_an_honest_error():
+    """Means of 60: log Z of thousands of nats, of which float32 rounds off ten-thousandths."""
+    rng = np.random.default_rng(8)
+    fields = [rng.normal(size=(30, 3)), 60 * rng.normal(size=(30, 4))]
+    fields, w = [np.float32(f) for f in fields], np.float32(1e-4 * rng.normal(size=(30, 3, 4)))
+    machine = Machine((Bernoulli(), Gaussian()), fields, {(0, 1): w})
+    kinds = ["bernoulli", ("gaussian", 1.0)]
+    truth = [each.log_z for each in machine_oracle.solve_each(kinds, fields, {(0, 1): w})]
+    run = ais.run(bridges.from_uniform(machine), schedules.linear(101), 100, SEED)
+    assert np.all(run.stderr < 0.02) and np.max(abs(run.log_z - truth)) > 1e-5
+    oracles.assert_within(run.log_z, truth, run.stderr)
 
 
 def test_samples_of_the_end_states_follow_the_target():
@@ -175,10 +189,10 @@ def test_samples_of_the_end_states_follow_the_target():
     run = ais.run(path, np.float32([0, 0.5, 1]), 100_000, SEED)
     law = oracles.probabilities(*params).ravel()
     for num_sweeps in 0, 3:
-        z1, z2 = ais.sample(path, run.state, seeds.make_seed(1), num_sweeps)
+        z1, z2 = ais.swept(path.machine, run.samples, num_sweeps, seed=1)
         counts = np.bincount(oracles.index(z1) * 4 + oracles.index(z2), minlength=32)
         # chains carry weights of which ess / C is the effective share
-        share = float(run.estimate.ess) / 100_000
+        share = float(run.ess) / 100_000
         assert oracles.chi_square(share * counts, share * 100_000 * law) < 5
 
 
@@ -189,8 +203,8 @@ def test_reverse_from_exact_samples():
     path, params = case(batch=(3,))
     rng = np.random.default_rng(5)
     z1 = np.stack([oracles.samples(*(p[i] for p in params), 1000, rng)[0] for i in range(3)])
-    run = ais.reverse(path, tf.constant(z1), BETAS, SEED)
-    oracles.assert_within(run.estimate.log_z, log_z_of_each(params), run.estimate.stderr)
+    run = ais.reverse(path, (tf.constant(z1),), BETAS, SEED)
+    oracles.assert_within(run.log_z, log_z_of_each(params), run.stderr)
     np.testing.assert_array_equal(run.trace.betas, BETAS[::-1])
 
 
@@ -200,8 +214,8 @@ def test_reverse_is_unbiased_for_the_inverse():
     params = tuple(np.stack([p] * 2000) for p in one)
     rng = np.random.default_rng(6)
     z1 = oracles.samples(*one, 2000 * 20, rng)[0].reshape(2000, 20, 3)
-    run = ais.reverse(bridges.from_uniform(rbm_of(params)), z1, np.float32([0, 0.5, 1]), SEED)
-    mean, stderr = oracles.mean_and_stderr(np.exp(oracles.log_z(*one) - run.estimate.log_z))
+    run = ais.reverse(bridges.from_uniform(rbm_of(params)), (z1,), np.float32([0, 0.5, 1]), SEED)
+    mean, stderr = oracles.mean_and_stderr(np.exp(oracles.log_z(*one) - run.log_z))
     oracles.assert_within(mean, 1, stderr)
 
 
@@ -211,7 +225,7 @@ def test_reverse_is_unbiased_for_the_inverse():
 def test_a_mode_hidden_from_the_forward_run_is_shown_by_the_bracket():
     """From its biases the forward run misses almost log 2, certain of it; the bracket does not."""
     params = two_modes()
-    truth, path = oracles.log_z(*params), bridges.from_biases(rbm_of(params))
+    truth, path = oracles.log_z(*params), bridges.from_fields(rbm_of(params))
     bracket = ais.log_z_bracket(path, schedules.linear(201), 1000, SEED, 50)
     assert bracket.forward.log_z < truth - 0.6 < truth - 20 * bracket.forward.stderr
     assert bracket.forward.warnings() == []
@@ -227,7 +241,7 @@ def test_samples_that_the_caller_brings():
     off = z1[z1.mean(-1) < 0.5][:800].astype(np.float32)
     betas = schedules.linear(201)
     ends = [
-        ais.log_z_bracket(path, betas, 1000, SEED, target_z1=tf.constant(s)).backward.log_z
+        ais.log_z_bracket(path, betas, 1000, SEED, target_state=(tf.constant(s),)).backward.log_z
         for s in (z1, off)
     ]
     np.testing.assert_allclose(ends[0], oracles.log_z(*params), atol=0.1)
@@ -262,13 +276,13 @@ def test_doubling_stops_at_the_largest_number():
 def test_uneven_weights_are_warned_of():
     """Two temperatures for strong couplings: a few chains carry all."""
     path, _ = case(10, 10, 2.0, batch=(3,))
-    hard = ais.run(path, np.float32([0, 1]), 1000, SEED).estimate
+    hard = ais.run(path, np.float32([0, 1]), 1000, SEED)
     assert np.all(hard.ess < 30) and not np.any(hard.believable())
     (warning,) = hard.warnings()
-    assert "effective sample size" in warning and "in 3 of 3 RBMs" in warning
+    assert "effective sample size" in warning and "in 3 of 3 machines" in warning
 
 
-def test_warnings_count_the_rbms_and_take_no_infinity():
+def test_warnings_count_the_machines_and_take_no_infinity():
     values = tf.constant([1.0, 2, -np.inf], tf.float64), tf.ones([3], tf.float64)
     estimate = Estimate(*values, tf.constant([29.0, 500, 500], tf.float64))
     assert estimate.believable().numpy().tolist() == [False, True, False]
@@ -303,18 +317,20 @@ def test_parameters_that_are_refused(call):
     with pytest.raises(ValueError, match="w .2, 3, 5, 4. has 1 values that are NaN"):
         bad = w.copy()
         bad[0, 0, 0, 0] = np.nan
-        call(path._replace(rbm=path.rbm._replace(w=tf.constant(bad))))
+        call(path._replace(machine=path.machine._replace(w=tf.constant(bad))))
     with pytest.raises(ValueError, match="b1 .2, 3, 4."):
-        call(path._replace(rbm=path.rbm._replace(b1=tf.constant(b1[..., :4]))))
+        call(path._replace(machine=path.machine._replace(b1=tf.constant(b1[..., :4]))))
 
 
 def test_other_arguments_that_are_refused():
     path, _ = case()
-    with pytest.raises(ValueError, match=r"z1: found \(2, 3, 9, 4\); accepted: \(2, 3, 'C', 5\)"):
-        ais.reverse(path, tf.zeros([2, 3, 9, 4]), BETAS)
+    with pytest.raises(
+        ValueError, match=r"state\[0\]: found \(2, 3, 9, 4\); accepted: \(2, 3, 'C', 5\)"
+    ):
+        ais.reverse(path, (tf.zeros([2, 3, 9, 4]),), BETAS)
     with pytest.raises(ValueError, match="tolerance: found 0"):
         ais.log_z_bracket(path, tolerance=0)
     with pytest.raises(ValueError, match="max_temperatures: found 10"):
         ais.log_z_within(path, betas=BETAS, max_temperatures=10)
     with pytest.raises(ValueError, match="num_sweeps: found -1"):
-        ais.sample(path, ais.start(path, 3, SEED), SEED, -1)
+        ais.swept(path.machine, ais.run(path, BETAS, 3).samples, -1, SEED)

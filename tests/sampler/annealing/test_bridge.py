@@ -23,60 +23,63 @@ def path_of(start, batch=(), scale=1.0, n2=N2):
 
 def enumerated(path, beta, i=()):
     """Parameters of member i of the batch at inverse temperature beta, float64."""
-    rbm, base1, base2 = tf.nest.map_structure(lambda t: t.numpy()[i].astype(np.float64), path)
+    at = tf.nest.map_structure(lambda t: t.numpy()[i].astype(np.float64), path)
+    rbm, (base1, base2) = at
     return base1 + beta * (rbm.b1 - base1), base2 + beta * (rbm.b2 - base2), beta * rbm.w
 
 
-def log_marginal1(params):
+def log_marginal(params):
     """log of the sum over z2 of exp(-E), for each state z1, [2^n1]."""
     return np.log(np.exp(-oracles.energies(*params)).sum(1))
 
 
-@pytest.fixture(params=[bridges.from_biases, bridges.from_uniform], ids=["biases", "uniform"])
+@pytest.fixture(params=[bridges.from_fields, bridges.from_uniform], ids=["fields", "uniform"])
 def start(request):
     return request.param
 
 
-def test_from_biases_starts_at_the_biases_and_from_uniform_at_zero():
-    path = path_of(bridges.from_biases)
-    np.testing.assert_array_equal(path.base1, path.rbm.b1)
-    np.testing.assert_array_equal(path.base2, path.rbm.b2)
+def test_from_fields_starts_at_the_fields_and_from_uniform_at_zero():
+    path = path_of(bridges.from_fields)
+    for base, field in zip(path.base, path.machine.fields, strict=True):
+        np.testing.assert_array_equal(base, field)
     path = path_of(bridges.from_uniform)
-    assert not np.any(path.base1) and not np.any(path.base2)
-    assert path.base1.shape == [N1] and path.base2.shape == [N2]
+    assert not any(np.any(base) for base in path.base)
+    assert [base.shape for base in path.base] == [[N1], [N2]]
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=str)
 def test_from_means_starts_at_the_means(batch):
-    rbm = path_of(bridges.from_uniform, batch).rbm
+    rbm = path_of(bridges.from_uniform, batch).machine
     generator = np.random.default_rng(3)
     means = [generator.uniform(0.02, 0.98, (*batch, n)).astype(np.float32) for n in (N1, N2)]
-    path = bridges.from_means(rbm, *means)
-    assert all(a is b for a, b in zip(path.rbm, rbm, strict=True))
-    for base, mean in zip((path.base1, path.base2), means, strict=True):
+    path = bridges.from_means(rbm, means)
+    for found, given in zip(path.machine, rbm, strict=True):
+        np.testing.assert_array_equal(found, given)
+    for base, mean in zip(path.base, means, strict=True):
         np.testing.assert_allclose(1 / (1 + np.exp(-base)), mean, rtol=1e-5)
 
 
 def test_means_are_clipped():
-    rbm = path_of(bridges.from_uniform).rbm
-    path = bridges.from_means(rbm, [0, 1, 0.5, 1e-9], np.ones([N2]), clip=0.1)
-    np.testing.assert_allclose(path.base1, np.log(9) * np.array([-1, 1, 0, -1]), atol=1e-6)
-    np.testing.assert_allclose(path.base2, np.log(9), atol=1e-5)
+    rbm = path_of(bridges.from_uniform).machine
+    path = bridges.from_means(rbm, ([0, 1, 0.5, 1e-9], np.ones([N2])), clip=0.1)
+    np.testing.assert_allclose(path.base[0], np.log(9) * np.array([-1, 1, 0, -1]), atol=1e-6)
+    np.testing.assert_allclose(path.base[1], np.log(9), atol=1e-5)
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((np.zeros(3), np.zeros(3)), r"mean1: found \(3,\); accepted: \(4,\)"),
-        ((np.zeros(4), np.zeros([2, 3])), r"mean2: found \(2, 3\); accepted: \(3,\)"),
-        ((np.zeros(4), np.full(3, np.nan)), "mean2 .3,.: accepted: numbers from 0 to 1"),
-        ((np.full(4, 1.5), np.zeros(3)), "mean1 .4,.: accepted: numbers from 0 to 1"),
-        ((np.zeros(4), np.zeros(3), 0.5), "clip: found 0.5"),
+        ([(np.zeros(3), np.zeros(3))], r"means\[0\]: found \(3,\); accepted: \(4,\)"),
+        ([(np.zeros(4), np.zeros([2, 3]))], r"means\[1\]: found \(2, 3\); accepted: \(3,\)"),
+        ([(np.zeros(4), np.full(3, np.nan))], r"means\[1\] .3,.: found nan to nan; accepted"),
+        ([(np.full(4, 1.5), np.zeros(3))], r"means\[0\] .4,.: found 1.5 to 1.5; accepted"),
+        ([(np.zeros(4),)], "means: found 1; accepted: 2, one a block"),
+        ([(np.zeros(4), np.zeros(3)), 0.5], "clip: found 0.5"),
     ],
 )
 def test_means_that_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        bridges.from_means(path_of(bridges.from_uniform).rbm, *arguments)
+        bridges.from_means(path_of(bridges.from_uniform).machine, *arguments)
 
 
 @pytest.mark.parametrize("batch", BATCHES, ids=str)
@@ -91,7 +94,7 @@ def test_log_z_base(start, batch):
 @pytest.mark.parametrize("batch", BATCHES, ids=str)
 def test_samples_of_the_base(start, batch):
     path = path_of(start, batch)
-    z1 = path.sample_base(10_000, SEED)
+    (z1,) = path.initial(10_000, SEED)
     assert z1.shape == (*batch, 10_000, N1)
     for i in np.ndindex(*batch):
         law = oracles.probabilities(*enumerated(path, 0, i)).sum(1)
@@ -101,14 +104,14 @@ def test_samples_of_the_base(start, batch):
 
 @pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("batch", BATCHES, ids=str)
-def test_logits_are_those_of_the_rbm_at_beta(start, batch, beta):
+def test_natural_parameters_are_those_of_the_rbm_at_beta(start, batch, beta):
     path, generator = path_of(start, batch), np.random.default_rng(1)
     z1, z2 = (generator.integers(0, 2, (*batch, 5, n)).astype(np.float32) for n in (N1, N2))
-    logits1, logits2 = path.logits1(z2, beta), path.logits2(z1, beta)
+    eta1, eta2 = path.natural(0, (None, z2), beta), path.natural(1, (z1,), beta)
     for i in np.ndindex(*batch):
         b1, b2, w = enumerated(path, beta, i)
-        np.testing.assert_allclose(logits1[i], z2[i] @ w.T + b1, atol=2e-6)
-        np.testing.assert_allclose(logits2[i], z1[i] @ w + b2, atol=2e-6)
+        np.testing.assert_allclose(eta1[i], z2[i] @ w.T + b1, atol=2e-6)
+        np.testing.assert_allclose(eta2[i], z1[i] @ w + b2, atol=2e-6)
 
 
 @pytest.mark.parametrize("betas", [(0.0, 0.3), (0.3, 1.0), (1.0, 0.2)])
@@ -116,10 +119,10 @@ def test_logits_are_those_of_the_rbm_at_beta(start, batch, beta):
 def test_log_weight_is_the_ratio_of_marginals(start, batch, betas):
     path = path_of(start, batch)
     z1 = np.broadcast_to(oracles.states(N1), (*batch, 2**N1, N1)).astype(np.float32)
-    log_weight = path.log_weight(tf.constant(z1), *betas)
+    log_weight = path.log_weight((tf.constant(z1),), *betas)
     assert log_weight.dtype == tf.float64 and log_weight.shape == (*batch, 2**N1)
     for i in np.ndindex(*batch):
-        before, after = (log_marginal1(enumerated(path, beta, i)) for beta in betas)
+        before, after = (log_marginal(enumerated(path, beta, i)) for beta in betas)
         np.testing.assert_allclose(log_weight[i], after - before, atol=3e-6)
 
 
@@ -132,12 +135,12 @@ def test_log_weights_of_ten_thousand_small_steps_add_up(start):
     @tf.function(jit_compile=True)
     def total(path):
         def body(i, log_weight):
-            return i + 1, log_weight + path.log_weight(z1, betas[i], betas[i + 1])
+            return i + 1, log_weight + path.log_weight((z1,), betas[i], betas[i + 1])
 
         zero = tf.zeros([2**N1], tf.float64)
         return tf.while_loop(lambda i, _: i < 10_000, body, (0, zero))[1]
 
-    expected = log_marginal1(enumerated(path, 1)) - log_marginal1(enumerated(path, 0))
+    expected = log_marginal(enumerated(path, 1)) - log_marginal(enumerated(path, 0))
     np.testing.assert_allclose(total(path), expected, atol=1e-3)
 
 
@@ -146,7 +149,7 @@ def test_a_sweep_leaves_the_marginal_at_beta_as_it_is(start, beta):
     path, count = path_of(start), 100_000
     params = enumerated(path, beta)
     z1, _ = oracles.samples(*params, count, np.random.default_rng(2))
-    z1 = path.sweep(tf.constant(z1, tf.float32), beta, SEED)
+    (z1,) = path.sweep((tf.constant(z1, tf.float32),), beta, SEED)
     counts = np.bincount(oracles.index(z1), minlength=2**N1)
     assert oracles.chi_square(counts, count * oracles.probabilities(*params).sum(1)) < 5
 
@@ -160,7 +163,7 @@ def test_a_sweep_moves_chains_by_the_kernel():
     b1, b2, w = enumerated(path, 0.7)
     law = oracles.sweep_kernel(b2, b1, w.T)[first]  # sides exchanged: the kernel of z1
     z1 = tf.tile(tf.constant(oracles.states(N1)[first][None], tf.float32), [count, 1])
-    counts = np.bincount(oracles.index(path.sweep(z1, 0.7, SEED)), minlength=2**N1)
+    counts = np.bincount(oracles.index(path.sweep((z1,), 0.7, SEED)[0]), minlength=2**N1)
     assert oracles.chi_square(counts, count * law) < 5
 
 
@@ -172,7 +175,7 @@ def test_mean_field_base_is_the_fixed_point_of_weak_couplings():
     generator = np.random.default_rng(0)
     arrays = oracles.parameters(generator, 4, 6, 0.5, (3,))
     route = bridges.from_mean_field(rbm_of(arrays), num_sweeps=100)
-    for b1, b2, w, base1, base2 in zip(*arrays, route.base1, route.base2, strict=True):
+    for b1, b2, w, base1, base2 in zip(*arrays, *route.base, strict=True):
         m1, m2 = (1 / (1 + np.exp(-np.asarray(base, np.float64))) for base in (base1, base2))
         np.testing.assert_allclose(base1, b1 + w @ m2, atol=1e-5)
         np.testing.assert_allclose(base2, b2 + w.T @ m1, atol=1e-5)
@@ -190,7 +193,7 @@ def test_any_mean_field_base_gives_an_unbiased_estimate():
     arrays = oracles.parameters(np.random.default_rng(1), 4, 5, 1.0)
     route = bridges.from_mean_field(rbm_of(arrays), num_sweeps=1)
     run = ais.run(route, np.array([0.0, 1.0]), 100_000, seeds.make_seed(0))
-    ratio = np.exp(run.state.log_weights.numpy() - oracles.log_z(*arrays))
+    ratio = np.exp(run.samples.log_weights.numpy() - oracles.log_z(*arrays))
     mean, stderr = oracles.mean_and_stderr(ratio)
     oracles.assert_within(mean, 1.0, stderr)
     assert ratio.std() > 0.1

@@ -64,7 +64,7 @@ def path_of(scale, batch=(), seed=0):
 
 def marginal(path, beta):
     """p(z1) at `beta` by enumeration, [2^n1]; the path has no batch dimensions."""
-    b1, b2, w = (np.float64(t) for t in path.rbm)
+    b1, b2, w = (np.float64(t) for t in path.machine)
     return oracles.probabilities(beta * b1, beta * b2, beta * w).sum(1)
 
 

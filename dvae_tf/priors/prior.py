@@ -1,0 +1,96 @@
+"""What objectives, training, evaluation and export ask of a prior p(z).
+
+A prior is a layer of which the value is a Boltzmann machine over the latents, of any kind that
+`sampler` has; all else follows from the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sampler import gibbs, seeds
+from sampler.annealing import ais, bridge, schedules
+from sampler.machines.machine import AnyMachine
+from sampler.populations import population_annealing
+from sampler.populations.population import Population
+
+CHAINS = 1024
+"""AIS chains of the evaluation, as in the paper."""
+
+POPULATION, TEMPERATURES, SWEEPS = 1000, 300, 20
+"""Of the annealing that samples of a prior are drawn from, and sweeps after it."""
+
+
+class Prior(keras.layers.Layer):
+    """Trainable parameters of a machine over the latents; a new prior is a subclass, of a `Config`.
+
+    Attributes:
+      penalties: by the variable's name, the factor of its part in the weight decay; 0 elsewhere.
+    """
+
+    penalties: ClassVar[dict[str, float]] = {}
+
+    def machine(self) -> AnyMachine:
+        """theta as a value, without batch dimensions; its blocks side by side are the latents."""
+        raise NotImplementedError
+
+    @staticmethod
+    def encode(machine: Any) -> dict[str, tf.Tensor]:
+        """The parameters by name, for the export and TensorBoard."""
+        raise NotImplementedError
+
+    @staticmethod
+    def decode(tensors: dict[str, tf.Tensor]) -> AnyMachine:
+        """The machine of `encode`'s tensors."""
+        raise NotImplementedError
+
+
+def log_prob(theta: AnyMachine, z: tf.Tensor) -> tf.Tensor:
+    """log p_theta(z) + log Z_theta = -E_theta(z), [..., C], for z [..., C, n]."""
+    return -theta.energy(theta.split(z))
+
+
+def log_z_surrogate(theta: AnyMachine, population: Population) -> tf.Tensor:
+    """A scalar with the gradient of log Z_theta, estimated from samples of the prior.
+
+    The gradient of log Z is -E_p[gradient of E] (DVAE++, section E). The value means nothing.
+
+    Args:
+      theta: the prior.
+      population: C weighted samples of it.
+    """
+    samples = population.state, population.weights()
+    return -theta.mean_energy(*tf.nest.map_structure(tf.stop_gradient, samples))
+
+
+def log_z_bracket(
+    theta: AnyMachine, num_temperatures: int, seed: tf.Tensor, progress_fn: Callable[[int], object]
+) -> ais.Bracket:
+    """log Z_theta by forward and backward AIS from the uniform distribution.
+
+    `progress_fn` is told of temperatures just done, 2 (`num_temperatures` - 1) in all.
+    """
+    betas = schedules.linear(num_temperatures)
+    route = bridge.from_uniform(theta)
+    return ais.log_z_bracket(route, betas, CHAINS, seed, progress_fn=progress_fn)
+
+
+def sample(theta: AnyMachine, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Latents [num_samples, n] by population annealing from the uniform distribution.
+
+    So each mode has its weight; they are members of the resampled population, after further sweeps.
+    """
+    betas: np.ndarray = schedules.linear(TEMPERATURES)
+    route = bridge.from_uniform(theta)
+    samples = population_annealing.anneal(route, betas, POPULATION, seeds.fold_in(seed, 0))
+    order = tf.argsort(seeds.uniform(seeds.fold_in(seed, 1), [POPULATION]))
+    # more samples than members: members again, but swept on with random numbers of their own
+    chosen = tf.gather(order, tf.range(num_samples) % POPULATION)
+    members = samples.equally_weighted(seeds.fold_in(seed, 2))
+    state = tuple(tf.gather(x, chosen) for x in members)
+    return tf.concat(gibbs.run(theta, state, SWEEPS, seeds.fold_in(seed, 3)), -1)

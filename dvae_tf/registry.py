@@ -1,0 +1,65 @@
+"""What a run can be made of, by name: a new part is one file, and one entry here.
+
+An entry is 'module:attribute', so that names are known, as flags' choices, before TensorFlow is
+imported; or the thing itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import ChainMap
+from typing import Any
+
+
+class Registry(dict[str, Any]):
+    """Names, and what they stand for."""
+
+    def load(self, name: str) -> Any:
+        """What the name stands for; its module is imported now."""
+        entry = self[name]
+        if not isinstance(entry, str):
+            return entry
+        module, attribute = entry.split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+TASKS = Registry(
+    vae="dvae_tf.objectives.importance_weighted:VAE",
+    structured_prediction="dvae_tf.objectives.structured_prediction:STRUCTURED_PREDICTION",
+)
+"""`tasks.Task` values."""
+
+POSTERIORS = Registry(
+    undirected="dvae_tf.posteriors.undirected:UndirectedPosterior",
+    directed="dvae_tf.posteriors.directed:DirectedPosterior",
+)
+"""Subclasses of `posteriors.posterior.Posterior`."""
+
+PRIORS = Registry(rbm="dvae_tf.priors.rbm:RBMPrior")
+"""Subclasses of `priors.prior.Prior`."""
+
+PLUGGED_IN = Registry(
+    pwl="dvae_tf.relaxations.piecewise_linear:piecewise_linear",
+    concrete="dvae_tf.relaxations.concrete:concrete",
+    pwl_stop_slope="dvae_tf.relaxations.piecewise_linear:piecewise_linear_stop_slope",
+)
+"""Relaxations plugged into the discrete formulas: (logits, rho, sharpness) -> zeta."""
+
+CATEGORICAL = Registry(concrete="dvae_tf.relaxations.concrete:gumbel_softmax")
+"""Of these, which have a form for categorical units: (logits [..., q], rho, sharpness) -> zeta."""
+
+SMOOTHINGS = Registry(
+    power="dvae_tf.relaxations.smoothings:power",
+    exponential="dvae_tf.relaxations.smoothings:exponential",
+    gaussian="dvae_tf.relaxations.smoothings:gaussian",
+    uniform_exponential="dvae_tf.relaxations.smoothings:uniform_exponential",
+)
+"""Relaxations with a density of their own: sharpness -> `smoothings.Smoothing`."""
+
+RELAXATIONS = ChainMap(SMOOTHINGS, PLUGGED_IN)
+"""All relaxations' names."""
+
+PRIOR_SAMPLERS = Registry(
+    pa="sampler.populations.population:update", pcd="sampler.populations.pcd:update"
+)
+"""How the prior's samples follow it: population annealing, or plain chains."""

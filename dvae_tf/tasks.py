@@ -1,0 +1,42 @@
+"""What a model is trained for: everything in which one task differs from another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+
+class Likelihood(NamedTuple):
+    """Per image, float64, [B]; where there is a prior, the first two lack - log Z_theta.
+
+    Attributes:
+      log_marginal: log of the estimate of p(x) Z_theta, or of p(x2 | x1).
+      elbo: the variational bound of the discrete model, + log Z_theta.
+      ess: effective sample size of the importance weights.
+    """
+
+    log_marginal: tf.Tensor
+    elbo: tf.Tensor
+    ess: tf.Tensor
+
+
+class Task(NamedTuple):
+    """What a run maximises, and how the model that comes of it is evaluated.
+
+    Attributes:
+      objective: (model, x [B, D], chains [B, K, width], population of the prior, weight, seed,
+        iw_gradient) -> (scalar to maximise, `objectives.terms.Terms`).
+      weight: (config, step) -> the annealed weight that the objective takes, a scalar.
+      split: images [..., D] -> what the encoder sees of them, and what the decoder predicts.
+      likelihood: (model, log p(x | z_k) [B, K], the posterior's `Draws`) -> `Likelihood`.
+      has_prior: whether the prior plays a part, so that there are samples of the model; without
+        one, images are completed.
+    """
+
+    objective: Callable[..., tuple[tf.Tensor, Any]]
+    weight: Callable[..., tf.Tensor]
+    split: Callable[[Any], tuple[Any, Any]]
+    likelihood: Callable[..., Likelihood]
+    has_prior: bool
