@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import checks, gibbs, seeds
+from sampler import seeds
 from sampler.annealing import bridge as bridges
 from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
 from sampler.evidence import modes as exploring
 from sampler.evidence import strata
-from sampler.evidence.modes import Modes
+from sampler.evidence.answer import LogZ
 from sampler.machines.machine import AnyMachine, State
 from sampler.weights.estimates import Samples
 
@@ -32,37 +32,6 @@ _SWEEPS = 100
 _ERRORS = 3.0
 _IMPORTANT = 1e-3
 _SETTLED = 0.2
-
-
-class LogZ(NamedTuple):
-    """log Z with what speaks for it and against it; floats, for a machine without batch dimensions.
-
-    Attributes:
-      log_z, stderr: the estimate, in nats.
-      lower, upper: the estimate less three standard errors, and what backward runs from its samples
-        give plus three; both contain the estimate.
-      ess: effective number of chains.
-      samples: weighted samples of the target.
-      bases: for each base, by name, what it said of the whole log Z, and its standard error.
-      bound: the best rigorous lower bound: of mean field, and of the states seen.
-      method: what gave the answer: "exact", "elimination" or "annealing".
-      found: warnings; empty when nothing speaks against the answer.
-    """
-
-    log_z: float
-    stderr: float
-    lower: float
-    upper: float
-    ess: float
-    samples: Samples | None
-    bases: dict[str, tuple[float, float]]
-    bound: float
-    method: str
-    found: list[str]
-
-    def warnings(self) -> list[str]:
-        """What speaks against the answer; empty when nothing does."""
-        return self.found
 
 
 class _Round(NamedTuple):
@@ -151,8 +120,7 @@ class _Search:
         return answers
 
     def next_bases(self, found: _Round) -> np.ndarray:
-        """Bases of the next round's runs: those chosen, by what each adds to the error, and all others
-        that may still have something to say."""
+        """Bases of the next round's runs: each once, and more where the error comes from."""
         names = len(self.names())
         base = np.arange(names)[:ROWS]
         values = np.exp(found.parts.contributions - found.parts.log_z)
@@ -175,7 +143,7 @@ class _Search:
         )
 
     def backward(self, found: _Round, num_temperatures: int, number: int) -> tuple[float, float]:
-        """log Z from above, with its error: samples, swept on, run back each to the base of its part.
+        """log Z from above, with its error: samples, swept on, each run back to its part's base.
 
         For states of a region R alone, Z_R = Z_0 P(a forward run ends in R) / E[1 / w].
         """
@@ -228,102 +196,66 @@ def _spread(members: np.ndarray, noise: np.random.Generator) -> np.ndarray:
 
 def log_z(
     machine: AnyMachine,
-    seed: int | tf.Tensor = 0,
-    tolerance: float = 0.1,
-    target_stderr: float = 0.02,
-    max_seconds: float = 40.0,
-    bases: dict[str, Sequence[Any]] | None = None,
-    progress_fn: Callable[[int], object] = lambda num_temperatures: None,
+    seed: tf.Tensor,
+    tolerance: float,
+    target_stderr: float,
+    max_seconds: float,
+    bases: dict[str, Sequence[Any]],
+    progress_fn: Callable[[int], object],
 ) -> LogZ:
-    """log Z of a machine without batch dimensions, from all bases that promise something.
-
-    Rounds of annealed importance sampling from the uniform base, the fields, mean-field modes and
-    whatever is given; each round has twice the temperatures of the one before, and its runs go
-    where the error is. The last one's estimate is held against backward runs from its own samples.
-
-    Args:
-      machine: the target.
-      seed: an integer, or int32 [2].
-      tolerance: between the ends of the interval, in nats.
-      target_stderr: of the estimate, in nats.
-      max_seconds: after which the best answer so far is given, with a warning if it is wide.
-      bases: further bases by name, natural parameters of each block [n_k] (means of data or
-        samples: `bridge.from_means(...).base`).
-      progress_fn: called with the number of temperatures just done.
-
-    Raises:
-      ValueError: parameters that are malformed or not finite, or batch dimensions.
-    """
-    machine = machine.cast()
-    checks.check_machine(machine)
-    if machine.batch_shape.rank:
-        raise ValueError(
-            f"machine: found batch shape {tuple(machine.batch_shape)}; accepted: no batch dimension"
-        )
-    started, search = time.perf_counter(), None
-    search = _Search(machine, seeds.as_seed(seed), bases or {})
-    base = np.resize(np.arange(len(search.names())), ROWS)
-    base = np.sort(base)
-    num_temperatures, number, before = FIRST, 0, 0.0
+    """The answer by annealing; arguments as for `auto.log_z`."""
+    started = time.perf_counter()
+    search = _Search(machine, seed, bases)
+    base = np.sort(np.resize(np.arange(len(search.names())), ROWS))
+    num_temperatures, number = FIRST, 0
     while True:
         round_started = time.perf_counter()
         found = search.forward(base, num_temperatures, number)
         progress_fn(num_temperatures - 1)
-        total, stderr, ess = found.parts[2:]
         back, back_stderr = search.backward(found, num_temperatures, number)
         progress_fn(num_temperatures - 1)
-        lower = min(total - _ERRORS * stderr, back)
-        upper = max(back + _ERRORS * back_stderr, total)
-        quiet = stderr <= target_stderr and upper - lower <= tolerance and search.settled(found)
-        spent = time.perf_counter() - round_started
-        elapsed = time.perf_counter() - started
-        if quiet or elapsed + 2.2 * spent > max_seconds:
-            break
+        total, stderr = found.parts.log_z, found.parts.stderr
+        interval = min(total - _ERRORS * stderr, back), max(back + _ERRORS * back_stderr, total)
+        narrow = stderr <= target_stderr and interval[1] - interval[0] <= tolerance
+        now = time.perf_counter()
+        # the next round takes twice as long
+        if (
+            narrow
+            and search.settled(found)
+            or now - started + 2 * (now - round_started) > max_seconds
+        ):
+            return _answer(search, found, interval, tolerance)
         base, number = search.next_bases(found), number + 1
         num_temperatures = 2 * num_temperatures - 1
-    return _answer(search, found, (total, stderr, ess), (lower, upper), tolerance)
 
 
 def _answer(
-    search: _Search,
-    found: _Round,
-    total: tuple[float, float, float],
-    interval: tuple[float, float],
-    tolerance: float,
+    search: _Search, found: _Round, interval: tuple[float, float], tolerance: float
 ) -> LogZ:
-    log_z, stderr, ess = total
-    said = search.said(found)
+    log_z, stderr, ess = found.parts[2:]
     state = search.pooled(found, seeds.fold_in(search.seed, 3), ROWS * CHAINS)
     samples = Samples(state, tf.fill([ROWS * CHAINS], tf.constant(log_z, tf.float64)))
-    warnings = _doubts(search, found, total, interval, tolerance, said)
-    lower, upper = interval
-    return LogZ(
-        log_z, stderr, lower, upper, ess, samples, said, search.bound, "annealing", warnings
-    )
+    doubts = _doubts(search, found, interval, tolerance)
+    said = search.said(found)
+    return LogZ(log_z, stderr, *interval, ess, samples, said, search.bound, "annealing", doubts)
 
 
 def _doubts(
-    search: _Search,
-    found: _Round,
-    total: tuple[float, float, float],
-    interval: tuple[float, float],
-    tolerance: float,
-    said: dict[str, tuple[float, float]],
+    search: _Search, found: _Round, interval: tuple[float, float], tolerance: float
 ) -> list[str]:
-    log_z, stderr, ess = total
-    warnings = []
+    log_z, stderr, ess = found.parts[2:]
+    width, doubts = interval[1] - interval[0], []
     if ess < strata.LEAST_ESS:
-        warnings.append(f"effective sample size {ess:.3g}, below {strata.LEAST_ESS:g}")
-    if interval[1] - interval[0] > tolerance:
-        warnings.append(
-            f"the interval is {interval[1] - interval[0]:.3g} nats wide, more than {tolerance:g}"
-        )
+        doubts.append(f"effective sample size {ess:.3g}, below {strata.LEAST_ESS:g}")
+    if width > tolerance:
+        doubts.append(f"the interval is {width:.3g} nats wide, more than {tolerance:g}")
     if log_z + _ERRORS * stderr < search.bound:
-        warnings.append(
+        doubts.append(
             f"the estimate is below {search.bound:.6g}, which log Z cannot be: part of the states "
             "was not reached"
         )
-    for name, (value, error) in said.items():
-        if value - strata.CONTRADICTION * error > log_z + strata.CONTRADICTION * stderr + 1e-3:
-            warnings.append(f"base {name} says {value:.6g} +- {error:.2g}, more than the answer")
-    return warnings
+    for name, (value, error) in search.said(found).items():
+        apart = value - log_z - strata.CONTRADICTION * (error + stderr)
+        if apart > 1e-3:
+            doubts.append(f"base {name} says {value:.6g} +- {error:.2g}, more than the answer")
+    return doubts

@@ -35,7 +35,8 @@ class Modes(NamedTuple):
 
     def first(self, count: int) -> Modes:
         """The best `count` of them."""
-        return Modes(*(tuple(x[:count] for x in part) for part in self[:2]), self.bounds[:count])
+        fields, means = (tuple(x[:count] for x in part) for part in (self.fields, self.means))
+        return Modes(fields, means, self.bounds[:count])
 
 
 def explore(machine: AnyMachine, seed: tf.Tensor, states: State | None = None) -> Modes:

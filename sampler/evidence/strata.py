@@ -5,8 +5,9 @@ probable. For any such partition, and any base, annealed importance sampling is 
 
     E[mean_c w_c 1(x_c in R_j)] = sum_{x in R_j} p*(x) = Z_j,    Z = sum_j Z_j,
 
-so that Z_j may be taken from whichever base sees R_j best, and two bases that differ on the same Z_j
-beyond their errors contradict one another: the larger is right, since P(estimate >= e^c Z_j) <= e^-c.
+so that Z_j may be taken from whichever base sees R_j best, and two bases that differ on the same
+Z_j beyond their errors contradict one another: the larger is right, since
+P(estimate >= e^c Z_j) <= e^-c.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Parts(NamedTuple):
     """What every chain contributes to the whole, and what the parts come from.
 
     Attributes:
-      contributions: log of each chain's part of the estimate of Z, float64, [R, C]; their sum is it.
+      contributions: log of what each chain adds to the estimate of Z, float64, [R, C].
       shares: what each base contributes to a part, [B, M]; columns add up to 1.
       log_z, stderr, ess: of the whole Z.
     """
@@ -114,16 +115,15 @@ def choose(log_weights: np.ndarray, label: np.ndarray, base: np.ndarray, num_mod
         [_stands(*column) for column in zip(*(f.T for f in whole[:3]), strict=True)], 1
     )
     counts = np.bincount(base) * log_weights.shape[1] / 2
-    contributions = np.empty_like(log_weights)
-    halves = []
+    contributions, mean_shares = np.empty_like(log_weights), np.zeros_like(whole.log_z)
     for i in range(2):
         mine, other = np.s_[:, i::2], np.s_[:, 1 - i :: 2]
         shares = _shares(table(log_weights[other], label[other], base, num_modes), stands)
         with np.errstate(divide="ignore"):
             scale = np.log(shares / counts[:, None] / 2)
         contributions[mine] = log_weights[mine] + scale[base[:, None], label[mine]]
-        halves.append(shares)
-    return Parts(contributions, sum(halves) / 2, *_summed(contributions, base))
+        mean_shares += shares / 2
+    return Parts(contributions, mean_shares, *_summed(contributions, base))
 
 
 def _shares(found: Table, stands: np.ndarray) -> np.ndarray:
