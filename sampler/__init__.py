@@ -60,6 +60,7 @@ _NAMES = {
     "from_rbms": "io.layouts",
     "from_sklearn": "io.layouts",
     "load": "io.formats",
+    "log_z": "evidence.auto",
     "save": "io.formats",
 }
 """Classes and functions, and where they stand."""

@@ -99,11 +99,16 @@ class Bridge(NamedTuple):
         drawn = self.machine.families[last].sample(self.natural(last, state, beta), seed)
         return (*state[:last], drawn)
 
-    def sweep(self, state: State, beta: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """A sweep of the last block and then the kept ones, which leaves their law as it is."""
+    def sweep(
+        self, state: State, beta: tf.Tensor, seed: tf.Tensor, reverse: bool = False
+    ) -> tuple[tf.Tensor, ...]:
+        """A sweep of the last block and then the kept ones, which leaves their law as it is.
+
+        `reverse` takes the kept blocks in the opposite order: the same chain, run backwards.
+        """
         last = len(self.base) - 1
         blocks = list(self.complete(state, beta, seeds.fold_in(seed, last + 1)))
-        for k in range(last):
+        for k in reversed(range(last)) if reverse else range(last):
             eta = self.natural(k, tuple(blocks), beta)
             blocks[k] = self.machine.families[k].sample(eta, seeds.fold_in(seed, k + 1))
         return tuple(blocks[:last]) or tuple(state)

@@ -43,27 +43,33 @@ def initial(bridge: Bridge, num_chains: int | tf.Tensor, seed: tf.Tensor) -> Cha
 
 
 def anneal(bridge: Bridge, chains: Chains, betas: tf.Tensor, seed: tf.Tensor) -> Chains:
-    """Moves chains along `betas` (float32, [T]; rising or falling): weight, then sweep."""
+    """Moves chains along rising `betas` (float32, [T]): weight, then sweep."""
     return _anneal(bridge, chains, betas, seed)[0]
 
 
 def _anneal(
-    bridge: Bridge, chains: Chains, betas: tf.Tensor, seed: tf.Tensor
+    bridge: Bridge, chains: Chains, betas: tf.Tensor, seed: tf.Tensor, reverse: bool = False
 ) -> tuple[Chains, tf.Tensor]:
-    """The chains at the end, and `_sums` of the weights after each step, [..., 2, T - 1]."""
+    """The chains at the end, and `_sums` of the weights after each step, [..., 2, T - 1].
+
+    Backwards every step is the time reversal of a forward one: the sweep comes before the weight.
+    """
     columns = bridge.columns()
     if columns is not None:
         turned = Chains(gibbs.turned(chains.state), chains.log_weights)
-        moved, sums = _anneal(columns, turned, betas, seed)
+        moved, sums = _anneal(columns, turned, betas, seed, reverse)
         return Chains(gibbs.turned(moved.state), moved.log_weights), sums
     count = tf.shape(betas)[0] - 1
     shape = chains.log_weights.shape[:-1] + [2]
     trace = tf.TensorArray(tf.float64, count, element_shape=shape)
 
     def body(i: tf.Tensor, state: State, log_weights: tf.Tensor, trace: tf.TensorArray) -> tuple:
-        beta, new_beta = betas[i], betas[i + 1]
+        beta, new_beta, step_seed = betas[i], betas[i + 1], seeds.fold_in(seed, i)
+        if reverse:
+            state = bridge.sweep(state, beta, step_seed, reverse=True)
         log_weights += bridge.log_weight(state, beta, new_beta)
-        state = bridge.sweep(state, new_beta, seeds.fold_in(seed, i))
+        if not reverse:
+            state = bridge.sweep(state, new_beta, step_seed)
         return i + 1, state, log_weights, trace.write(i, _sums(log_weights))
 
     _, state, log_weights, trace = tf.while_loop(lambda i, *_: i < count, body, (0, *chains, trace))
@@ -130,10 +136,10 @@ def _anneal_pieces(
     pieces: list[list[chunks.Piece]], betas: np.ndarray, seed: tf.Tensor
 ) -> tuple[list[list[chunks.Piece]], list[list[tf.Tensor]]]:
     """Each piece moved along `betas`, and `_sums` of each row of pieces, [B, 2, T - 1]."""
-    moved, sums, at = [], [], tf.constant(betas)
+    moved, sums, at, reverse = [], [], tf.constant(betas), bool(betas[-1] < betas[0])
     for i, row in enumerate(pieces):
         done = [
-            _anneal_compiled(p.bridge, Chains(*p[1:]), at, seeds.fold_in(seed, i, j))
+            _anneal_compiled(p.bridge, Chains(*p[1:]), at, seeds.fold_in(seed, i, j), reverse)
             for j, p in enumerate(row)
         ]
         moved.append([chunks.Piece(p.bridge, *d[0]) for p, d in zip(row, done, strict=True)])

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from sampler import seeds
 from sampler.annealing import ais
 from sampler.command_line import tasks
 from sampler.command_line.tasks import Answer, Task
+from sampler.evidence import auto
+
+
+def by_whatever_fits(task: Task, tolerance: float, max_seconds: float) -> Answer:
+    """log Z exactly where that is cheap, else by annealing from many bases: `evidence.auto`."""
+    batch = task.machine.batch_shape
+    flat = task.machine.map(lambda t: tf.reshape(t, [-1, *t.shape[batch.rank :]]))
+    task.bar.reset()  # how many temperatures it will take is not known
+    found = [
+        auto.log_z(
+            flat.map(operator.itemgetter(i)),
+            seeds.fold_in(task.seed, i),
+            tolerance,
+            max_seconds=max_seconds,
+            progress_fn=task.bar.update,
+        )
+        for i in range(batch.num_elements())
+    ]
+    fields = ("log_z", "stderr", "lower", "upper", "ess", "bound")
+    values = {name: np.reshape([getattr(one, name) for one in found], batch) for name in fields}
+    named = {f"log_z_{name}": values[name] for name in fields[1:4]}
+    others = [{"method": one.method, "bases": one.bases} for one in found]
+    texts: dict[str, Any] = {key: [one[key] for one in others] for key in ("method", "bases")}
+    texts = texts if batch.rank else others[0]
+    where = [f"machine {i}: " if batch.rank else "" for i in range(len(found))]
+    warnings = [at + text for at, one in zip(where, found, strict=True) for text in one.found]
+    bound = {"log_z_bound": values["bound"], "ess": values["ess"]}
+    return Answer({"log_z": values["log_z"], **named, **bound, **texts}, warnings)
 
 
 def by_enumeration(task: Task) -> Answer:
@@ -61,6 +92,7 @@ def _answer(found: Any, sides: dict[str, Any] | None = None) -> Answer:
 
 
 METHODS: dict[str, Callable[..., Answer]] = {
+    "auto": by_whatever_fits,
     "exact": by_enumeration,
     "ais": by_ais,
     "bracket": by_bracket,

@@ -22,6 +22,7 @@ _POPULATION = {
 }
 
 LOG_Z: dict[str, dict[str, Any]] = {
+    "auto": {"tolerance": 0.1, "max_seconds": 40.0},
     "exact": {},
     "ais": {"num_chains": 1000, "num_temperatures": 1001, **_ANNEALING},
     "pa": _POPULATION,
@@ -71,7 +72,8 @@ _CHOICES = {
     "resampling": (["systematic", "residual", "multinomial"], "how a population is redrawn"),
 }
 _FLOATS = {
-    "tolerance": (0.0, "nats between the bracket's sides, under which it stops doubling"),
+    "tolerance": (0.0, "nats between the interval's ends, under which no more is done"),
+    "max_seconds": (0.0, "of auto, for a machine; then the best answer so far is given"),
     "beta": (None, "inverse temperature of the file's energy: p ~ exp(-beta E)"),
 }
 _TEXTS = {"output": "file to write, an .npz", "plot": "folder for pictures of diagnostics"}
@@ -109,7 +111,7 @@ COMMANDS = {
         "FILE...",
         "Partition functions: one line of JSON for each file of machines.",
         LOG_Z,
-        "bracket",
+        "auto",
         _ALWAYS,
     ),
     "sample": Command(

@@ -14,10 +14,13 @@ from sampler import exact, seeds
 from sampler.annealing import bridge as bridges
 from sampler.annealing import schedules
 from sampler.annealing.bridge import Bridge
+from sampler.evidence import modes
 from sampler.exact import elimination
 from sampler.machines.graph import GraphMachine
 from sampler.machines.machine import AnyMachine, State
 from sampler.populations import population_annealing
+
+_CHECKED = 32
 
 CHAINS_AT_ONCE = 50_000
 """Most chains of a group of machines, which bounds memory; a single machine may have more."""
@@ -89,6 +92,30 @@ def anneal_populations(
     task.bar.reset(total=len(betas) - 1)
     flags |= {"seed": task.seed, "progress_fn": task.bar.update}
     return population_annealing.run(bridge, betas, **flags)
+
+
+def contradictions(task: Task, answer: Answer) -> list[str]:
+    """Warnings where log Z lies below what mean field proves that it is at least.
+
+    Of a large batch the first machines are looked at.
+    """
+    if "log_z_stderr" not in answer.values or "bases" in answer.values:
+        return []
+    batch, seed = task.machine.batch_shape, seeds.fold_in(task.seed, -9)
+    flat = task.machine.map(lambda t: tf.reshape(t, [-1, *t.shape[batch.rank :]])).cast()
+    said = np.ravel(answer.values["log_z"]), np.ravel(answer.values["log_z_stderr"])
+    found = []
+    for i, (log_z, stderr) in enumerate(zip(*said, strict=True)):
+        if i == _CHECKED:
+            break
+        bound = modes.explore(flat.map(operator.itemgetter(i)), seed).bounds[0]
+        if not log_z + 5 * stderr + 1e-3 >= bound:
+            where = f"machine {i}: " if batch.rank else ""
+            found.append(
+                f"{where}log Z is at least {bound:.6g} (mean field), more than the answer: most of "
+                "the weight was not reached; take log_z --method=auto"
+            )
+    return found
 
 
 def in_groups(task: Task, num_chains: int, method: Callable[[Task], Answer]) -> Answer:

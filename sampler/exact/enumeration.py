@@ -60,6 +60,12 @@ def log_z(machine: AnyMachine) -> tf.Tensor:
     return total
 
 
+def num_states(machine: AnyMachine) -> float:
+    """How many states an enumeration goes through; a float, as it may be huge."""
+    summed = _blocks(machine)[1]
+    return _count(machine, [k for k in range(len(machine.families)) if k not in summed])
+
+
 def moments(machine: AnyMachine) -> Moments:
     """First moments and all pairs of different blocks.
 

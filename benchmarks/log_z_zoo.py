@@ -1,0 +1,220 @@
+"""log Z of machines with known answers: how often each method is right, warns, or is silently wrong.
+
+  python benchmarks/log_z_zoo.py --per_kind=20 --output=zoo.json
+
+Every machine is made from a seed, and its log Z is found by enumeration, elimination or a closed
+form. `annealed` is `sampler.log_z` without its exact methods: the machines stand for larger ones.
+An answer is right within 5 of its errors + .02 nats. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import app, flags
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+flags.DEFINE_integer("per_kind", 4, "machines of each kind", lower_bound=1)
+flags.DEFINE_multi_enum(
+    "method", ["auto", "annealed"], ["auto", "annealed", "uniform", "rbms"], "what is tried"
+)
+flags.DEFINE_multi_string("kind", [], "kinds to try; all unless told")
+flags.DEFINE_string("output", None, "file of all answers, JSON")
+FLAGS = flags.FLAGS
+
+Example = tuple[Any, float]
+"""A machine and its log Z."""
+
+
+def digits(rng: np.random.Generator) -> Any:
+    """An RBM that scikit-learn trained on its digits, weakly or far too long."""
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import BernoulliRBM
+
+    import sampler
+
+    images = (load_digits().data > 7).astype(np.float64)
+    rbm = BernoulliRBM(
+        int(rng.integers(6, 17)),
+        learning_rate=float(rng.choice([0.01, 0.05, 0.1])),
+        batch_size=20,
+        n_iter=int(rng.choice([2, 10, 60])),
+        random_state=int(rng.integers(2**31)),
+    ).fit(images)
+    return sampler.from_sklearn(rbm)
+
+
+def transition(rng: np.random.Generator) -> Any:
+    """Background units inhibit a few hidden ones that foreground units and their bias excite."""
+    import sampler
+
+    hidden, back, front = (int(rng.integers(*ends)) for ends in ((6, 14), (60, 300), (20, 80)))
+    n1 = back + front
+    w = np.where(np.arange(n1) < back, -rng.uniform(0.5, 2), rng.uniform(0.5, 2))[:, None]
+    w = w + rng.normal(scale=0.1, size=(n1, hidden))
+    b1 = rng.normal(scale=0.5, size=n1)
+    b2 = np.full(hidden, rng.uniform(0, 8))
+    flips = rng.random(n1) < rng.choice([0.0, 0.5])
+    # exchanging a unit's states moves the transition about and leaves log Z but for a shift
+    b2 = b2 + w[flips].sum(0)
+    b1, w = np.where(flips, -b1, b1), np.where(flips[:, None], -w, w)
+    return sampler.RBM(b1, b2, w)
+
+
+def hopfield(rng: np.random.Generator) -> Any:
+    """An RBM of spins whose hidden units hold a few random patterns."""
+    import sampler
+
+    n, patterns = int(rng.integers(30, 200)), int(rng.integers(2, 8))
+    xi = rng.choice([-1.0, 1.0], size=(n, patterns))
+    j = xi * np.sqrt(rng.uniform(0.5, 3) / n)
+    return sampler.IsingRBM(rng.normal(scale=0.02, size=n), np.zeros(patterns), j)
+
+
+def ferromagnet(rng: np.random.Generator) -> Any:
+    """All spins of a side with one number of the other, in a small field: two modes."""
+    import sampler
+
+    n1, n2 = int(rng.integers(20, 120)), int(rng.integers(8, 16))
+    j = np.full((n1, n2), rng.uniform(0.5, 2.5) / np.sqrt(n1 * n2))
+    return sampler.IsingRBM(np.full(n1, rng.normal(scale=0.02)), np.zeros(n2), j)
+
+
+def planted(rng: np.random.Generator) -> Any:
+    """A few random patterns of bits as modes of different weights, one possibly hidden."""
+    import sampler
+
+    n, hidden = int(rng.integers(40, 150)), int(rng.integers(2, 7))
+    patterns = rng.random((n, hidden)) < 0.5
+    w = np.where(patterns, rng.uniform(1, 4), -rng.uniform(1, 4))
+    return sampler.RBM(rng.normal(scale=0.3, size=n), rng.normal(scale=5, size=hidden), w)
+
+
+def glass(rng: np.random.Generator) -> Any:
+    """A square lattice of +-J couplings."""
+    import sampler
+
+    side, beta = int(rng.integers(4, 11)), float(rng.choice([0.3, 0.7, 1.0, 2.0]))
+    at = np.arange(side * side).reshape(side, side)
+    edges = np.concatenate(
+        [
+            np.stack([at[:, :-1].ravel(), at[:, 1:].ravel()], 1),
+            np.stack([at[:-1].ravel(), at[1:].ravel()], 1),
+        ]
+    )
+    values = beta * rng.choice([-1.0, 1.0], size=len(edges))
+    return sampler.from_graph(np.zeros(side * side), (edges, values), "SPIN")
+
+
+def gaussian(rng: np.random.Generator) -> Any:
+    """A Gaussian-Bernoulli RBM."""
+    import sampler
+    from sampler.families import Bernoulli, Gaussian
+
+    n1, n2 = int(rng.integers(10, 100)), int(rng.integers(4, 14))
+    w = rng.normal(scale=rng.uniform(0.1, 1.5) / np.sqrt(n1) * 3, size=(n1, n2))
+    fields = [rng.normal(scale=0.3, size=n1), rng.normal(size=n2)]
+    return sampler.Machine([Gaussian(), Bernoulli()], fields, {(0, 1): w})
+
+
+def random(rng: np.random.Generator) -> Any:
+    """Random couplings and biases, weak to frozen."""
+    import sampler
+
+    n1, n2, scale = int(rng.integers(10, 200)), int(rng.integers(6, 16)), rng.uniform(0.1, 3)
+    w = rng.normal(scale=scale, size=(n1, n2))
+    return sampler.RBM(rng.normal(scale=scale, size=n1), rng.normal(scale=scale, size=n2), w)
+
+
+KINDS: dict[str, Callable[[np.random.Generator], Any]] = {
+    f.__name__: f
+    for f in (digits, transition, hopfield, ferromagnet, planted, glass, gaussian, random)
+}
+
+
+def examples(kind: str, count: int) -> Iterator[Example]:
+    """Machines of a kind with their exact log Z."""
+    from sampler import exact
+    from sampler.exact import elimination
+    from sampler.machines.graph import GraphMachine
+
+    for number in range(count):
+        machine = KINDS[kind](np.random.default_rng([number, *kind.encode()])).cast()
+        by = elimination if isinstance(machine, GraphMachine) else exact
+        yield machine, float(by.log_z(machine))
+
+
+def answer(method: str, machine: Any, seed: int) -> tuple[float, float, list[str]]:
+    """log Z, its error and the warnings of a method."""
+    import sampler
+    from sampler import ais, bridge, seeds
+    from sampler.evidence import annealed
+
+    if method == "auto":
+        found = sampler.log_z(machine, seed)
+    elif method == "annealed":
+        found = annealed.log_z(machine, seeds.make_seed(seed), 0.1, 0.02, 40.0, {}, lambda _: None)
+    else:
+        found = ais.run(bridge.from_uniform(machine), seed=seed)
+    return float(found.log_z), float(found.stderr), found.warnings()
+
+
+def main(argv: list[str]) -> None:
+    """Tries the methods on all machines and prints a table."""
+    del argv
+    rows = []
+    for kind in FLAGS.kind or KINDS:
+        for number, (machine, truth) in enumerate(examples(kind, FLAGS.per_kind)):
+            for method in FLAGS.method:
+                started = time.perf_counter()
+                log_z, stderr, warnings = answer(method, machine, number)
+                seconds = time.perf_counter() - started
+                right = abs(log_z - truth) <= 5 * stderr + 0.02
+                rows.append(
+                    {
+                        "kind": kind,
+                        "number": number,
+                        "method": method,
+                        "sizes": list(machine.sizes),
+                        "truth": truth,
+                        "error": log_z - truth,
+                        "stderr": stderr,
+                        "right": right,
+                        "warnings": warnings,
+                        "seconds": seconds,
+                    }
+                )
+                mark = "right" if right else "warned" if warnings else "SILENTLY WRONG"
+                print(
+                    f"{kind:12} {number:3} {machine.sizes!s:12.12} {method:9} {mark:14} "
+                    f"{log_z - truth:+.4f} +- {stderr:.4f} {seconds:5.1f} s {warnings[:1]}",
+                    flush=True,
+                )
+    if FLAGS.output:
+        Path(FLAGS.output).write_text(json.dumps(rows, indent=1))
+    print("| method | machines | right | warned | silently wrong | median s | largest s |")
+    print("|---|---|---|---|---|---|---|")
+    summary = {}
+    for method in FLAGS.method:
+        own = [row for row in rows if row["method"] == method]
+        right = sum(row["right"] for row in own)
+        warned = sum(bool(row["warnings"]) for row in own)
+        silent = sum(not row["right"] and not row["warnings"] for row in own)
+        times = [row["seconds"] for row in own]
+        summary[method] = {"machines": len(own), "right": right, "warned": warned, "silent": silent}
+        print(
+            f"| {method} | {len(own)} | {right} | {warned} | {silent} | {np.median(times):.1f} | "
+            f"{max(times):.1f} |"
+        )
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    app.run(main)
