@@ -44,12 +44,7 @@ def main(argv: list[str]) -> None:
 
     @tf.function(jit_compile=True, autograph=False)
     def call(z2: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-<<<<<<< HEAD
-        state = gibbs.run(rbm, (None, z2), FLAGS.prior_sweeps, seeds.fold_in(root, number))
-        return state[1]
-=======
         return gibbs.run(rbm, (None, z2), FLAGS.prior_sweeps, seeds.fold_in(root, number))[1]
->>>>>>> core
 
     z2 = gibbs.initial(rbm, FLAGS.num_chains, root)[1]
     seconds = []
