@@ -1,4 +1,4 @@
-"""log Z of machines with known answers: how often each method is right, warns, or is silently wrong.
+"""log Z of machines with known answers: how often a method is right, warns, or is silently wrong.
 
   python benchmarks/log_z_zoo.py --per_kind=20 --output=zoo.json
 
