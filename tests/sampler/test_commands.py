@@ -366,7 +366,7 @@ MISTAKES = {
     "log_z": "log_z: found no file; accepted: ",
     "logz small.npz": "found 'logz'; accepted: one of log_z, sample",
     "--seed=1 log_z small.npz": "found '--seed=1'; accepted: one of log_z, sample",
-    "log_z small.npz --method=foo": "flag --method=foo: value should be one of <exact|ais|pa|",
+    "log_z small.npz --method=foo": "flag --method=foo: value should be one of <auto|exact|ais|",
     "log_z small.npz --num_chains=1": "flag --num_chains=1: ",
     "log_z small.npz --num_temperatures=1": "flag --num_temperatures=1: ",
     "log_z small.npz --num_chains=x": "flag --num_chains=x: ",
@@ -381,7 +381,7 @@ MISTAKES = {
     "accepted with --method=ais or pa or bracket",
     "log_z small.npz --method=ais --tolerance=1": "--tolerance: found with --method=ais; accepted",
     "log_z small.npz --method=ais --schedule=adaptive --num_temperatures=9": "--num_temperatures: ",
-    "log_z small.npz --plot=pictures": "--plot: found with --method=bracket; accepted with "
+    "log_z small.npz --plot=pictures": "--plot: found with --method=auto; accepted with "
     "--method=ais or pa",
     "log_z small.npz --method=ais --plot=small.npz": "--plot=small.npz: can't be written "
     "to (File exists); accepted: a folder",
