@@ -44,7 +44,12 @@ flags.DEFINE_integer("prior_chains", None, "samples of the prior")
 flags.DEFINE_integer("prior_sweeps", None, "Gibbs sweeps of the prior's samples per step")
 flags.DEFINE_integer("num_steps", None, "training steps; schedules are fractions of it")
 flags.DEFINE_integer("batch_size", None, "images per step")
-flags.DEFINE_float("learning_rate", None, "base rate of Adam; the paper's schedule scales it")
+flags.DEFINE_float("learning_rate", None, "base rate of Adam; the schedule scales it")
+flags.DEFINE_enum(
+    "schedule", None, config.CHOICES["schedule"], "of the rate: the paper's steps, or linearly to 0"
+)
+flags.DEFINE_float("constant_rate", None, "fraction of the run before the linear schedule falls")
+flags.DEFINE_float("adam_epsilon", None, "epsilon of Adam")
 flags.DEFINE_float("kl_warmup", None, "fraction of the run over which the KL weight rises to 1")
 flags.DEFINE_float(
     "weight_decay", None, "L2 penalty on kernels, batch-norm scales, prior couplings"

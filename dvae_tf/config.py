@@ -85,6 +85,9 @@ class Config:
     num_steps: int = 1_000_000
     batch_size: int = 100
     learning_rate: float = 3e-3
+    schedule: str = "paper"
+    constant_rate: float = 0.4
+    adam_epsilon: float = 1e-3
     kl_warmup: float = 0.3
     weight_decay: float = 1e-4
     seed: int = 0
@@ -107,7 +110,15 @@ class Config:
             _require(getattr(self, name) >= 2, name, getattr(self, name), "at least 2")
         for name in ("coupling_scale", "coupling_rank", "weight_decay", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "zero or more")
-        _require(0 <= self.kl_warmup <= 1, "kl_warmup", self.kl_warmup, "a fraction of [0, 1]")
+        for name in ("constant_rate", "kl_warmup"):
+            found = getattr(self, name)
+            _require(0 <= found <= 1, name, found, "a fraction of [0, 1]")
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        idle = self.schedule != "linear" and self.constant_rate != Config.constant_rate
+        accepted = "only with --schedule=linear"
+        _require(not idle, "constant_rate", self.constant_rate, accepted)
 
     def _check_sides(self) -> None:
         total, first = self.num_latents, self.num_latents_1
@@ -180,6 +191,7 @@ CHOICES = {
     "posterior": ("undirected", "directed"),
     "relaxation": (*PLUGGED_IN, *OVERLAPPING_SHARPNESS),
     "iw_gradient": ("dreg", "iwae"),
+    "schedule": ("paper", "linear"),
     "prior_sampler": ("pa", "pcd"),
     "strategy": ("none", "mirrored", "multi_worker"),
 }
@@ -203,6 +215,7 @@ _POSITIVE = (
     "num_steps",
     "batch_size",
     "learning_rate",
+    "adam_epsilon",
     "eval_every",
     "valid_samples",
     "eval_samples",
