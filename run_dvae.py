@@ -27,8 +27,11 @@ flags.DEFINE_enum("task", None, config.CHOICES["task"], "of images, or of the re
 flags.DEFINE_enum("posterior", None, config.CHOICES["posterior"], "q(z|x): an RBM, or groups")
 flags.DEFINE_integer("num_layers", None, "L, groups of a directed posterior")
 flags.DEFINE_bool("shared_context", None, "whether its groups share the encoder's hidden layers")
-flags.DEFINE_integer("num_samples", None, "K, samples per image of the importance-weighted bound")
-flags.DEFINE_enum("iw_gradient", None, config.CHOICES["iw_gradient"], "of that bound")
+flags.DEFINE_integer("num_samples", None, "K, samples per image of the bound")
+flags.DEFINE_enum(
+    "bound", None, config.CHOICES["bound"], "of K samples, or the mean of K bounds of one sample"
+)
+flags.DEFINE_enum("iw_gradient", None, config.CHOICES["iw_gradient"], "of the former")
 flags.DEFINE_enum("relaxation", None, config.CHOICES["relaxation"], "of binary units")
 flags.DEFINE_float("sharpness", None, "of the relaxation (pwl: 4, omniglot 3; concrete: 10)")
 flags.DEFINE_integer("num_latents", None, "latent units in all; 200 means 100+100")

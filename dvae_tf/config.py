@@ -71,6 +71,7 @@ class Config:
     relaxation: str = "pwl"
     sharpness: float = 4.0
     num_samples: int = 1
+    bound: str = "importance_weighted"
     iw_gradient: str = "dreg"
     num_latents: int = 200
     num_latents_1: int = 0
@@ -190,6 +191,7 @@ CHOICES = {
     "task": ("vae", "structured_prediction"),
     "posterior": ("undirected", "directed"),
     "relaxation": (*PLUGGED_IN, *OVERLAPPING_SHARPNESS),
+    "bound": ("importance_weighted", "variational"),
     "iw_gradient": ("dreg", "iwae"),
     "schedule": ("paper", "linear"),
     "prior_sampler": ("pa", "pcd"),

@@ -40,7 +40,7 @@ class Task(NamedTuple):
 
     Attributes:
       objective: (model, x [B, D], chains [B, K, chain_units], population of the prior, weight,
-        seed, iw_gradient) -> (scalar to maximise, `Terms`).
+        seed, iw_gradient, bound) -> (scalar to maximise, `Terms`).
       weight: (config, step) -> the annealed weight that the objective takes, a scalar.
       has_prior: whether the prior is trained, and so has to be sampled.
     """

@@ -21,6 +21,7 @@ FREE_OF_COST = (
     "schedule",
     "constant_rate",
     "adam_epsilon",
+    "bound",
     "kl_warmup",
     "weight_decay",
     "seed",

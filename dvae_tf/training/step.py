@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.optimizers.schedules import LearningRateSchedule
 
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE
@@ -19,26 +20,23 @@ from sampler.population_annealing import Population
 
 PRIOR_SAMPLERS = {"pa": population_annealing.update, "pcd": pcd.update}
 
-
-Schedule = keras.optimizers.schedules.LearningRateSchedule
-
 SLOW_START = 0.02
 """Fraction of a run, its first, that goes at a tenth of the base rate, as in the paper."""
 
 
-def learning_rate(config: Config) -> Schedule:
+def learning_rate(config: Config) -> LearningRateSchedule:
     """The rate over a run."""
     return SCHEDULES[config.schedule](config)
 
 
-def paper_schedule(config: Config) -> Schedule:
+def paper_schedule(config: Config) -> LearningRateSchedule:
     """The paper's schedule: the base rate, times 1/10, 1, 1/3, 1/10, 1/33 over the run."""
     boundaries = [round(config.num_steps * part) for part in (SLOW_START, 0.6, 0.75, 0.95)]
     rates = [config.learning_rate * factor for factor in (0.1, 1, 1 / 3, 0.1, 1 / 33)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
 
 
-class LinearSchedule(Schedule):
+class LinearSchedule(LearningRateSchedule):
     """The base rate to `constant_rate` of a run, but for the slow start, then linearly to 0."""
 
     def __init__(self, config: Config):
@@ -58,7 +56,7 @@ class LinearSchedule(Schedule):
         return {"config": self.config}
 
 
-SCHEDULES: dict[str, Callable[[Config], Schedule]] = {
+SCHEDULES: dict[str, Callable[[Config], LearningRateSchedule]] = {
     "paper": paper_schedule,
     "linear": LinearSchedule,
 }
@@ -166,7 +164,14 @@ class TrainStep:
 
         with tf.GradientTape() as tape:
             objective, terms = self.task.objective(
-                model, x, states, population, weight, seeds.fold_in(seed, 2), config.iw_gradient
+                model,
+                x,
+                states,
+                population,
+                weight,
+                seeds.fold_in(seed, 2),
+                config.iw_gradient,
+                config.bound,
             )
             loss = -objective
         variables = model.trainable_variables

@@ -29,6 +29,7 @@ def test_defaults_are_the_paper_s():
     assert (paper.prior_chains, paper.prior_sampler, paper.coupling_scale) == (1000, "pa", 1.5)
     assert (paper.eval_every, paper.valid_samples, paper.eval_samples) == (20_000, 100, 4000)
     assert paper.prior_temperatures == 10_000
+    assert paper.bound == "importance_weighted"
     assert (paper.schedule, paper.adam_epsilon) == ("paper", 1e-3)
 
 
@@ -113,7 +114,7 @@ def test_every_number_is_checked():
 
 
 @pytest.mark.parametrize(
-    "name", ["task", "posterior", "relaxation", "iw_gradient", "prior_sampler", "schedule"]
+    "name", ["task", "posterior", "relaxation", "bound", "iw_gradient", "prior_sampler", "schedule"]
 )
 def test_unknown_name_is_a_config_error(name):
     with pytest.raises(ConfigError, match=f"--{name}: found nonsense"):
