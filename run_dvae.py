@@ -45,6 +45,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_integer("prior_chains", None, "samples of the prior")
 flags.DEFINE_integer("prior_sweeps", None, "Gibbs sweeps of the prior's samples per step")
+flags.DEFINE_enum("recipe", "paper", list(config.RECIPES), "settings of the training")
 flags.DEFINE_integer("num_steps", None, "training steps; schedules are fractions of it")
 flags.DEFINE_integer("batch_size", None, "images per step")
 flags.DEFINE_float("learning_rate", None, "base rate of Adam; the schedule scales it")
@@ -77,7 +78,7 @@ def main(argv: list[str]) -> None:
     from dvae_tf import experiment
 
     given: dict[str, Any] = {name: FLAGS[name].value for name in config.FIELDS}
-    settings = config.resolve(**given)
+    settings = config.resolve(recipe=FLAGS.recipe, **given)
     log_dir = Path(FLAGS.log_dir or f"runs/{Path(settings.dataset).stem}")
     print(settings.to_json(), end="", flush=True)
     metrics = experiment.run(settings, Path(FLAGS.data_dir), log_dir, FLAGS.max_seconds)

@@ -61,6 +61,18 @@ def test_what_is_given_comes_before_defaults():
     assert resolve("omniglot", sharpness=5.0).sharpness == 5
 
 
+def test_recipe_gives_way_to_the_task_s_and_dataset_s_defaults_and_to_what_is_given():
+    assert resolve("binarized_mnist", recipe="paper") == resolve("binarized_mnist")
+    fast = resolve("binarized_mnist", recipe="fast")
+    assert dataclasses.asdict(fast).items() >= module.RECIPES["fast"].items()
+    assert resolve("binarized_mnist", recipe="fast", batch_size=50).batch_size == 50
+    assert resolve("digits", recipe="fast").prior_sweeps == 10
+    task = {"task": "structured_prediction", "recipe": "fast"}
+    assert resolve("binarized_mnist", **task).learning_rate == 3e-4
+    with pytest.raises(ConfigError, match="--recipe: found slow, accepted is paper, fast"):
+        resolve("digits", recipe="slow")
+
+
 INVALID = [
     ("num_latents", 7),
     ("num_latents", 0),
