@@ -28,8 +28,11 @@ flags.DEFINE_enum("posterior", None, config.CHOICES["posterior"], "q(z|x): an RB
 flags.DEFINE_enum("prior", None, config.CHOICES["prior"], "p(z)")
 flags.DEFINE_integer("num_layers", None, "L, groups of a directed posterior")
 flags.DEFINE_bool("shared_context", None, "whether its groups share the encoder's hidden layers")
-flags.DEFINE_integer("num_samples", None, "K, samples per image of the importance-weighted bound")
-flags.DEFINE_enum("iw_gradient", None, config.CHOICES["iw_gradient"], "of that bound")
+flags.DEFINE_integer("num_samples", None, "K, samples per image of the bound")
+flags.DEFINE_enum(
+    "bound", None, config.CHOICES["bound"], "of K samples, or the mean of K bounds of one sample"
+)
+flags.DEFINE_enum("iw_gradient", None, config.CHOICES["iw_gradient"], "of the former")
 flags.DEFINE_enum("relaxation", None, config.CHOICES["relaxation"], "of binary units")
 flags.DEFINE_float("sharpness", None, "of the relaxation (pwl: 4, omniglot 3; concrete: 10)")
 flags.DEFINE_integer("num_latents", None, "latent units in all; 200 means 100+100")
@@ -43,9 +46,15 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_integer("prior_chains", None, "samples of the prior")
 flags.DEFINE_integer("prior_sweeps", None, "Gibbs sweeps of the prior's samples per step")
+flags.DEFINE_enum("recipe", "paper", list(config.RECIPES), "settings of the training")
 flags.DEFINE_integer("num_steps", None, "training steps; schedules are fractions of it")
 flags.DEFINE_integer("batch_size", None, "images per step")
-flags.DEFINE_float("learning_rate", None, "base rate of Adam; the paper's schedule scales it")
+flags.DEFINE_float("learning_rate", None, "base rate of Adam; the schedule scales it")
+flags.DEFINE_enum(
+    "schedule", None, config.CHOICES["schedule"], "of the rate: the paper's steps, or linearly to 0"
+)
+flags.DEFINE_float("constant_rate", None, "fraction of the run before the linear schedule falls")
+flags.DEFINE_float("adam_epsilon", None, "epsilon of Adam")
 flags.DEFINE_float("kl_warmup", None, "fraction of the run over which the KL weight rises to 1")
 flags.DEFINE_float(
     "weight_decay", None, "L2 penalty on kernels, batch-norm scales, prior couplings"
@@ -70,7 +79,7 @@ def main(argv: list[str]) -> None:
     from dvae_tf import experiment
 
     given: dict[str, Any] = {name: FLAGS[name].value for name in config.FIELDS}
-    settings = config.resolve(**given)
+    settings = config.resolve(recipe=FLAGS.recipe, **given)
     log_dir = Path(FLAGS.log_dir or f"runs/{Path(settings.dataset).stem}")
     print(settings.to_json(), end="", flush=True)
     metrics = experiment.run(settings, Path(FLAGS.data_dir), log_dir, FLAGS.max_seconds)

@@ -1,4 +1,7 @@
-"""The importance-weighted bound, annealed; with one sample it is Algorithm 1."""
+"""The importance-weighted bound, annealed; with one sample it is Algorithm 1.
+
+Beside it the variational bound of several samples, whose gradient they make less noisy.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ def importance_weighted(
     kl_weight: tf.Tensor,
     seed: tf.Tensor,
     iw_gradient: str = "dreg",
+    bound: str = "importance_weighted",
 ) -> tuple[tf.Tensor, Terms]:
     r"""The objective to maximise, of which only the gradient has a meaning (equation 18):
 
@@ -48,6 +52,10 @@ def importance_weighted(
 
     phi stopped inside log q. `iwae` is the plain gradient of log sum w (equation 19).
 
+    The variational bound is that of one sample, averaged over K of them:
+
+      L = mean_x mean_k log w_k
+
     Args:
       model: the DVAE.
       x: images, [B, D].
@@ -56,8 +64,9 @@ def importance_weighted(
       kl_weight: lambda, in [0, 1].
       seed: int32, shape [2].
       iw_gradient: 'dreg' or 'iwae'.
+      bound: 'importance_weighted' or 'variational'.
     """
-    plain = iw_gradient == "iwae"
+    plain, variational = iw_gradient == "iwae", bound == "variational"
     inputs, targets = model.task.split(x)
     phi = model.phi(inputs, training=True)
     fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
@@ -71,12 +80,15 @@ def importance_weighted(
     log_prior = model.relaxation.log_prior(theta, sample.zeta)
     log_q = model.posterior.log_q(phi if plain else fixed_phi, sample)
     log_w = log_px + kl_weight * (log_prior - log_q)
-    bound = tf.reduce_logsumexp(log_w, 1) - math.log(chains.shape[1])
-    log_z = prior.log_z_surrogate(theta, population)
-    objective = tf.reduce_mean(bound) - kl_weight * log_z
+    num_samples = chains.shape[1]
+    if variational:
+        bounds, shares = tf.reduce_mean(log_w, 1), tf.ones_like(log_w) / num_samples
+    else:
+        bounds = tf.reduce_logsumexp(log_w, 1) - math.log(num_samples)
+        shares = tf.stop_gradient(tf.nn.softmax(log_w, 1))
+    objective = tf.reduce_mean(bounds) - kl_weight * prior.log_z_surrogate(theta, population)
 
-    shares = tf.stop_gradient(tf.nn.softmax(log_w, 1))
-    if not plain:
+    if not (plain or variational):
         factor.set((kl_weight * shares + 1 - kl_weight)[..., None])
     return objective, summarise(fixed_phi, sample, logits, log_px, log_prior, log_q, shares)
 

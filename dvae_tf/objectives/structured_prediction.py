@@ -31,6 +31,7 @@ def structured_prediction(
     entropy_weight: tf.Tensor,
     seed: tf.Tensor,
     iw_gradient: str = "dreg",
+    bound: str = "importance_weighted",
 ) -> tuple[tf.Tensor, Terms]:
     r"""The objective to maximise (Raiko et al. 2015, with the paper's entropy term):
 
@@ -40,13 +41,13 @@ def structured_prediction(
     is that of -log q(zeta_k), phi stopped inside, as E_q[d log q / d phi] = 0.
 
     Args:
-      model: the DVAE; its prior and `population` play no part, nor does `iw_gradient`.
+      model: the DVAE; its prior and `population` play no part, nor do `iw_gradient` and `bound`.
       x: images, [B, D]; x1 is the first half of their pixels.
       chains: states of the images' chains, [B, K, chain_width].
       entropy_weight: lambda.
       seed: int32, shape [2].
     """
-    del population, iw_gradient
+    del population, iw_gradient, bound
     inputs, targets = model.task.split(x)
     phi = model.phi(inputs, training=True)
     fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.optimizers.schedules import LearningRateSchedule
 
 from dvae_tf.config import Config
 from dvae_tf.model import DVAE
@@ -16,12 +18,46 @@ from dvae_tf.training.state import State, replica_seed
 from sampler import seeds
 from sampler.populations.population import Population
 
+SLOW_START = 0.02
+"""Fraction of a run, its first, that goes at a tenth of the base rate, as in the paper."""
 
-def learning_rate(config: Config) -> keras.optimizers.schedules.LearningRateSchedule:
+
+def learning_rate(config: Config) -> LearningRateSchedule:
+    """The rate over a run."""
+    return SCHEDULES[config.schedule](config)
+
+
+def paper_schedule(config: Config) -> LearningRateSchedule:
     """The paper's schedule: the base rate, times 1/10, 1, 1/3, 1/10, 1/33 over the run."""
-    boundaries = [round(config.num_steps * part) for part in (0.02, 0.6, 0.75, 0.95)]
+    boundaries = [round(config.num_steps * part) for part in (SLOW_START, 0.6, 0.75, 0.95)]
     rates = [config.learning_rate * factor for factor in (0.1, 1, 1 / 3, 0.1, 1 / 33)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
+
+
+class LinearSchedule(LearningRateSchedule):
+    """The base rate to `constant_rate` of a run, but for the slow start, then linearly to 0."""
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of a step, from 0."""
+        config = self.config
+        left = config.num_steps - tf.cast(step, tf.float32)
+        # with a constant rate to the end there is one step left to fall over
+        falling = left / max((1 - config.constant_rate) * config.num_steps, 1.0)
+        start = tf.where(left > (1 - SLOW_START) * config.num_steps, 0.1, 1.0)
+        return config.learning_rate * start * tf.minimum(falling, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras' arguments of a copy."""
+        return {"config": self.config}
+
+
+SCHEDULES: dict[str, Callable[[Config], LearningRateSchedule]] = {
+    "paper": paper_schedule,
+    "linear": LinearSchedule,
+}
 
 
 class FusedAdam(keras.optimizers.Adam):
@@ -52,8 +88,8 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 def new_optimizer(config: Config, model: DVAE) -> FusedAdam:
-    """The paper's Adam over a model's variables."""
-    optimizer = FusedAdam(learning_rate(config), epsilon=1e-3)
+    """Adam over a model's variables."""
+    optimizer = FusedAdam(learning_rate(config), epsilon=config.adam_epsilon)
     optimizer.build(model.trainable_variables)
     return optimizer
 
@@ -127,7 +163,14 @@ class TrainStep:
 
         with tf.GradientTape() as tape:
             objective, terms = task.objective(
-                model, x, chains, population, weight, seeds.fold_in(seed, 2), config.iw_gradient
+                model,
+                x,
+                chains,
+                population,
+                weight,
+                seeds.fold_in(seed, 2),
+                config.iw_gradient,
+                config.bound,
             )
             loss = -objective
         variables = model.trainable_variables

@@ -29,6 +29,8 @@ def test_defaults_are_the_paper_s():
     assert (paper.prior_chains, paper.prior_sampler, paper.coupling_scale) == (1000, "pa", 1.5)
     assert (paper.eval_every, paper.valid_samples, paper.eval_samples) == (20_000, 100, 4000)
     assert paper.prior_temperatures == 10_000
+    assert paper.bound == "importance_weighted"
+    assert (paper.schedule, paper.adam_epsilon) == ("paper", 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,18 @@ def test_what_is_given_comes_before_defaults():
     assert resolve("omniglot", sharpness=5.0).sharpness == 5
 
 
+def test_recipe_gives_way_to_the_task_s_and_dataset_s_defaults_and_to_what_is_given():
+    assert resolve("binarized_mnist", recipe="paper") == resolve("binarized_mnist")
+    fast = resolve("binarized_mnist", recipe="fast")
+    assert dataclasses.asdict(fast).items() >= module.RECIPES["fast"].items()
+    assert resolve("binarized_mnist", recipe="fast", batch_size=50).batch_size == 50
+    assert resolve("digits", recipe="fast").prior_sweeps == 10
+    task = {"task": "structured_prediction", "recipe": "fast"}
+    assert resolve("binarized_mnist", **task).learning_rate == 3e-4
+    with pytest.raises(ConfigError, match="--recipe: found slow, accepted is paper, fast"):
+        resolve("digits", recipe="slow")
+
+
 INVALID = [
     ("num_latents", 7),
     ("num_latents", 0),
@@ -75,6 +89,9 @@ INVALID = [
     ("learning_rate", 0.0),
     ("learning_rate", -1e-3),
     ("learning_rate", float("nan")),
+    ("adam_epsilon", 0.0),
+    ("constant_rate", -0.1),
+    ("constant_rate", 1.1),
     ("kl_warmup", -0.1),
     ("kl_warmup", 1.1),
     ("weight_decay", -1e-4),
@@ -109,7 +126,7 @@ def test_every_number_is_checked():
 
 
 @pytest.mark.parametrize(
-    "name", ["task", "posterior", "relaxation", "iw_gradient", "prior_sampler"]
+    "name", ["task", "posterior", "relaxation", "bound", "iw_gradient", "prior_sampler", "schedule"]
 )
 def test_unknown_name_is_a_config_error(name):
     with pytest.raises(ConfigError, match=f"--{name}: found nonsense"):
@@ -143,6 +160,12 @@ def test_sweeps_take_relaxations_without_a_density():
 def test_what_would_have_no_effect_is_refused(posterior, field, value):
     with pytest.raises(ConfigError, match=f"--{field}: found {value}, accepted is only with"):
         resolve("digits", posterior=posterior, **{field: value})
+
+
+def test_constant_rate_is_the_linear_schedule_s():
+    with pytest.raises(ConfigError, match="--constant_rate: found 0.3, accepted is only with"):
+        resolve("digits", constant_rate=0.3)
+    assert resolve("digits", schedule="linear", constant_rate=0.3).constant_rate == 0.3
 
 
 def test_structured_prediction_has_the_paper_s_settings():

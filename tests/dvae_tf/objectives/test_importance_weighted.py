@@ -79,13 +79,19 @@ def enumerated_population(theta: list[np.ndarray]) -> Population:
     )
 
 
-def run(model: Replicas, population: Population, kl_weight: float = 1.0):
+def run(
+    model: Replicas,
+    population: Population,
+    kl_weight: float = 1.0,
+    num_samples: int = 1,
+    bound: str = "importance_weighted",
+):
     """The objective's terms, its gradient in theta (flat), and in phi (per replica), as binary."""
     count = model.parameters[0].shape[0]
-    x, chains = tf.ones([count, 1]), tf.zeros([count, 1, UNITS], tf.uint8)
+    x, chains = tf.ones([count, 1]), tf.zeros([count, num_samples, UNITS], tf.uint8)
     with tf.GradientTape() as tape:
         objective, terms = model.task.objective(
-            model, x, chains, population, tf.constant(kl_weight), seeds.make_seed(7)
+            model, x, chains, population, tf.constant(kl_weight), seeds.make_seed(7), bound=bound
         )
     theta, phi = tape.gradient(
         objective, [[v.value for v in model.prior.weights], model.parameters]
@@ -244,3 +250,30 @@ def test_posterior_s_entropy_term_sends_no_gradient_to_its_own_parameters():
     model.decode = lambda z, training: tf.zeros([100, 1, 1])
     for gradient in run(model, enumerated_population(phi))[2]:
         np.testing.assert_allclose(gradient, 0, atol=1e-4)
+
+
+def test_variational_bound_s_gradient_is_that_of_one_sample_with_less_noise():
+    phi, theta = random_rbm(2, 0.0), random_rbm(1, 0.0)
+    population, expected = enumerated_population(theta), bound_gradient(phi, theta)
+    noise = []
+    for num_samples in (1, 4):
+        model = Replicas(phi, theta, 4.0, COUNT)
+        gradients = run(model, population, 1.0, num_samples, "variational")[2]
+        noise.append([g.std(0) for g in gradients])
+        for sampled, truth in zip(gradients, expected, strict=True):
+            stderr = sampled.std(0) / np.sqrt(COUNT)
+            assert abs((sampled.mean(0) - truth) / stderr).max() < 5
+    for one, four in zip(*noise, strict=True):
+        np.testing.assert_allclose(four, one / 2, rtol=0.05)
+
+
+def test_bounds_of_one_sample_are_one_bound():
+    phi, theta = random_rbm(0, 1.5), random_rbm(1, 1.0)
+    results = []
+    for bound in ("importance_weighted", "variational"):
+        model = Replicas(phi, theta, 4.0, 100)
+        results.append(run(model, enumerated_population(theta), 0.7, 1, bound))
+    (_, theta_1, phi_1), (_, theta_2, phi_2) = results
+    np.testing.assert_allclose(theta_1, theta_2, rtol=1e-5, atol=1e-6)
+    for one, other in zip(phi_1, phi_2, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from dvae_tf.model import DVAE
 from dvae_tf.training.batches import batch_indices
 from dvae_tf.training.state import State
-from dvae_tf.training.step import TrainStep, learning_rate
+from dvae_tf.training.step import TrainStep, learning_rate, new_optimizer
 
 BATCH = 50
 
@@ -43,6 +43,24 @@ def test_learning_rate_is_the_paper_s(small_config):
     expected = {0: 0.1, 19: 0.1, 21: 1, 599: 1, 601: 1 / 3, 749: 1 / 3, 751: 0.1, 949: 0.1}
     for step, factor in {**expected, 951: 1 / 33, 999: 1 / 33}.items():
         np.testing.assert_allclose(schedule(step), 3e-3 * factor, rtol=1e-6)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.4, 1.0])
+def test_linear_schedule_falls_to_nothing_after_its_constant_part(small_config, constant):
+    config = dataclasses.replace(
+        small_config, num_steps=1000, learning_rate=6e-3, schedule="linear", constant_rate=constant
+    )
+    schedule = learning_rate(config)
+    for step in (0, 19, 20, 399, 400, 700, 999):
+        falling = 1.0 if step < 1000 * constant else (1000 - step) / (1000 * (1 - constant))
+        expected = 6e-3 * (0.1 if step < 20 else 1) * falling
+        np.testing.assert_allclose(schedule(step), expected, rtol=1e-5)
+
+
+def test_adam_has_the_configuration_s_epsilon(small_config):
+    config = dataclasses.replace(small_config, adam_epsilon=1e-4)
+    optimizer = new_optimizer(config, DVAE(config, np.full(64, 0.5, np.float32)))
+    assert optimizer.epsilon == 1e-4
 
 
 def test_schedules_of_a_run(whole_run):
