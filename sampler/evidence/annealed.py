@@ -149,7 +149,7 @@ class _Search:
         """
         seed = seeds.fold_in(self.seed, 2, number)
         pool = self.pooled(found, seeds.fold_in(seed, 0), ROWS * CHAINS)
-        pool = exploring._swept(self.machine, pool, tf.constant(_SWEEPS), seeds.fold_in(seed, 1))
+        pool = exploring.swept(self.machine, pool, tf.constant(_SWEEPS), seeds.fold_in(seed, 1))
         self._learn(pool)
         region = found.parts.base[strata.labels(self.machine, self.modes, pool)]
         rows = _apportioned(region)

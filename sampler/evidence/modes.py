@@ -50,7 +50,7 @@ def explore(machine: AnyMachine, seed: tf.Tensor, states: State | None = None) -
     groups = [_starts(machine, seeds.fold_in(seed, 0))]
     for number, sweeps in enumerate(SWEEPS[1:], 1):
         chains = _starts(machine, seeds.fold_in(seed, number))
-        groups.append(_swept(machine, chains, sweeps, seeds.fold_in(seed, 10 + number)))
+        groups.append(swept(machine, chains, sweeps, seeds.fold_in(seed, 10 + number)))
     if states is not None:
         groups.append(states)
     means = tuple(tf.concat(blocks, 0) for blocks in zip(*groups, strict=True))
@@ -73,18 +73,6 @@ def descend(machine: AnyMachine, states: State) -> Modes:
     return Modes(fields, blocks, bounds[chosen])
 
 
-def merge(old: Modes, new: Modes, count: int) -> Modes:
-    """The best `count` modes of both, each once."""
-    fields = tuple(np.concatenate(pair) for pair in zip(old.fields, new.fields, strict=True))
-    means = tuple(np.concatenate(pair) for pair in zip(old.means, new.means, strict=True))
-    bounds = np.concatenate([old.bounds, new.bounds])
-    order = np.argsort(-bounds, kind="stable")
-    together = np.concatenate(means, -1)[order]
-    labels = mean_field.group(together, lambda gaps: gaps.max(-1) < _SAME)
-    chosen = order[np.unique(labels, return_index=True)[1]][:count]
-    return Modes(tuple(x[chosen] for x in fields), tuple(x[chosen] for x in means), bounds[chosen])
-
-
 def _starts(machine: AnyMachine, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """States [C, n_k] of units whose fields are a shift of the block's own, or of none."""
     count = NUM_STARTS // len(SWEEPS)
@@ -100,5 +88,6 @@ def _starts(machine: AnyMachine, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
 
 
 @tf.function(autograph=False, jit_compile=True)
-def _swept(machine: AnyMachine, state: State, num_sweeps: Any, seed: tf.Tensor) -> State:
+def swept(machine: AnyMachine, state: State, num_sweeps: Any, seed: tf.Tensor) -> State:
+    """`gibbs.run`, compiled once for any number of sweeps."""
     return gibbs.run(machine, state, num_sweeps, seed)
