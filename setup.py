@@ -1,15 +1,19 @@
 """Installation: `pip install .`, or `pip install -e .[test]` to work on it."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+_SAMPLER = Path(__file__).parent / "sampler" / "__init__.py"
+
 setup(
     name="dvae-tf",
-    version="0.1.0",
+    version=re.search(r'__version__ = "(.+)"', _SAMPLER.read_text())[1],
     description="Discrete VAEs with Boltzmann-machine priors and undirected posteriors (DVAE##)",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    package_data={"sampler": ["py.typed"]},
     packages=find_packages(include=["sampler*", "dvae_tf*"]),
     py_modules=["run_dvae", "eval_nll"],
     python_requires=">=3.10,<3.13",
