@@ -17,7 +17,7 @@ from sampler.evidence import modes as exploring
 from sampler.evidence import strata
 from sampler.evidence.answer import LogZ
 from sampler.machines.machine import AnyMachine, State
-from sampler.weights.estimates import Samples
+from sampler.weights.estimates import LEAST_ESS, Samples, estimate
 
 ROWS = 16
 """Runs of a round, each from a base; many runs may share one."""
@@ -114,9 +114,8 @@ class _Search:
         for b, name in enumerate(self.names()):
             here = found.samples.log_weights.numpy()[found.base == b].ravel()
             if len(here):
-                total, squares = np.logaddexp.reduce(here), np.logaddexp.reduce(2 * here)
-                error = np.sqrt(max(np.exp(squares - 2 * total) - 1 / len(here), 0))
-                answers[name] = float(total - np.log(len(here))), float(error)
+                own = estimate(tf.constant(here))
+                answers[name] = float(own.log_z), float(own.stderr)
         return answers
 
     def next_bases(self, found: _Round) -> np.ndarray:
@@ -245,8 +244,8 @@ def _doubts(
 ) -> list[str]:
     log_z, stderr, ess = found.parts[2:]
     width, doubts = interval[1] - interval[0], []
-    if ess < strata.LEAST_ESS:
-        doubts.append(f"effective sample size {ess:.3g}, below {strata.LEAST_ESS:g}")
+    if ess < LEAST_ESS:
+        doubts.append(f"effective sample size {ess:.3g}, below {LEAST_ESS:g}")
     if width > tolerance:
         doubts.append(f"the interval is {width:.3g} nats wide, more than {tolerance:g}")
     if log_z + _ERRORS * stderr < search.bound:

@@ -19,11 +19,11 @@ import tensorflow as tf
 
 from sampler.evidence.modes import Modes
 from sampler.machines.machine import AnyMachine, State
+from sampler.weights.estimates import LEAST_ESS
 
 CLIP = 0.05
 """Means are kept so far from their ends where modes compete for a state."""
 
-LEAST_ESS = 30.0
 _FLOOR = 1e-6
 
 CONTRADICTION = 4.0
