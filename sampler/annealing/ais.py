@@ -10,13 +10,15 @@ from samples of the target from above.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from sampler import checks, gibbs, seeds
+from sampler import checks, gibbs, modes, seeds
 from sampler.annealing import bridge as bridges
 from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
@@ -71,7 +73,10 @@ class Bracket(NamedTuple):
     def warnings(self) -> list[str]:
         """What speaks against the bracket; empty when nothing does."""
         pairs = (("forward", self.forward), ("backward", self.backward))
-        found = [f"{name}: {text}" for name, side in pairs for text in side.warnings()]
+        found = [f"{name}: {text}" for name, side in pairs for text in side.doubts()]
+        target, seen = self.forward.target, self.samples.state
+        if target is not None:
+            found += modes.contradictions(target, self.upper, 0 * self.upper, seen)
         apart = np.ravel(self.forward.log_z - self.backward.log_z)
         allowed = 5 * np.hypot(*(np.ravel(side.stderr) for _, side in pairs))
         if np.any(abs(apart) > allowed):
@@ -159,12 +164,12 @@ def log_z_bracket(
 ) -> Bracket:
     """log Z of one machine or a batch from below (forward AIS) and from above (backward AIS).
 
-    The backward run needs samples of the target: end states of AIS from the uniform distribution,
-    resampled by their weights and swept `num_sweeps` times more, unless `target_state` brings
-    better ones (of parallel tempering, say). A base of strong fields can hide a mode from the
-    forward run without a trace in its weights; samples that came another way show it. The upper
-    side is a bound as far as they are samples of the target: a mode that none saw is missing on
-    both sides.
+    The backward run needs samples of the target: end states of AIS from the base and from the
+    uniform distribution, resampled by their weights and swept `num_sweeps` times more, unless
+    `target_state` brings better ones (of parallel tempering, say). A base of strong fields can
+    hide a mode from the forward run without a trace in its weights; samples that came another way
+    show it. The upper side is a bound as far as they are samples of the target: a mode that none
+    saw is missing on both sides.
 
     Args:
       bridge: from the base to the target.
@@ -191,7 +196,9 @@ def log_z_bracket(
         samples = forward.samples
         if any(np.any(base) for base in bridge.base):
             uniform, scouts = bridges.from_uniform(bridge.machine), seeds.fold_in(there, -1)
-            samples = run(uniform, betas, num_chains, scouts, progress_fn).samples
+            others = run(uniform, betas, num_chains, scouts, progress_fn).samples
+            # the weights of both have mean Z: whichever has found more is drawn from
+            samples = samples.pooled(others)
         target_state = swept(bridge.machine, samples, num_sweeps, moved)
     backward = reverse(bridge, target_state, betas, back, progress_fn)
     return _bracket(forward, backward, tolerance)
@@ -224,6 +231,7 @@ def log_z_within(
     num_sweeps: int = 200,
     max_temperatures: int = 64_001,
     progress_fn: Callable[[int], object] = lambda num_temperatures: None,
+    max_seconds: float = math.inf,
 ) -> tuple[Bracket, np.ndarray]:
     """Brackets along ever finer schedules (each step halved) until all machines' gaps are tight.
 
@@ -235,6 +243,7 @@ def log_z_within(
       betas: of the first attempt, [T]; by default 251, equidistant.
       max_temperatures: no attempt has more; the last may leave `Bracket.tight` false.
       progress_fn: called with the number of temperatures just done; the sum isn't known before.
+      max_seconds: no attempt is begun that would end later; the first one always is.
 
     Returns:
       The last bracket, and the schedule that it took.
@@ -245,13 +254,16 @@ def log_z_within(
     betas = schedules.linear(251) if betas is None else np.asarray(betas, np.float32)
     checks.check_betas(betas)
     checks.check_count(max_temperatures, "max_temperatures", len(betas))
-    seed = seeds.as_seed(seed)
+    seed, began = seeds.as_seed(seed), time.perf_counter()
     while True:
+        started = time.perf_counter()
         attempt = seeds.fold_in(seed, len(betas))
         bracket = log_z_bracket(
             bridge, betas, num_chains, attempt, num_sweeps, tolerance, progress_fn
         )
-        if np.all(bracket.tight) or 2 * len(betas) - 1 > max_temperatures:
+        now = time.perf_counter()
+        late = now - began + 2 * (now - started) > max_seconds  # the next one takes twice as long
+        if np.all(bracket.tight) or late or 2 * len(betas) - 1 > max_temperatures:
             return bracket, betas
         betas = schedules.halved(betas)
 

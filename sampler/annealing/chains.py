@@ -129,6 +129,7 @@ def along(
         stderr=tf.sqrt(found.stderr**2 + rounded**2),
         samples=Samples(whole, log_weights),
         trace=trace,
+        target=bridge.machine,
     )
 
 

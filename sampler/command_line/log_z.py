@@ -50,40 +50,51 @@ def by_enumeration(task: Task) -> Answer:
 
 def by_ais(task: Task, num_chains: int, **flags: Any) -> Answer:
     """log Z by annealed importance sampling, low on average."""
-    bridge, betas = tasks.bridge_of(task, **flags)
-    task.bar.reset(total=len(betas) - 1)
-    return _answer(ais.run(bridge, betas, num_chains, task.seed, task.bar.update))
+    begin = tasks.start(task, **flags)
+    task.bar.reset(total=len(begin.betas) - 1)
+    found = ais.run(begin.bridge, begin.betas, num_chains, task.seed, task.bar.update)
+    return begin.evidence(_answer(found))
 
 
 def by_bracket(
-    task: Task, num_chains: int, max_temperatures: int, tolerance: float, **flags: Any
+    task: Task,
+    num_chains: int,
+    max_temperatures: int,
+    tolerance: float,
+    max_seconds: float,
+    **flags: Any,
 ) -> Answer:
     """log Z between forward and backward AIS, temperatures doubled until they are close."""
-    bridge, betas = tasks.bridge_of(task, **flags)
+    begin = tasks.start(task, **flags)
     task.bar.reset()  # how many temperatures it will take is not known
     found, used = ais.log_z_within(
-        bridge,
+        begin.bridge,
         tolerance,
-        betas,
+        begin.betas,
         num_chains,
         task.seed,
         max_temperatures=max_temperatures,
         progress_fn=task.bar.update,
+        max_seconds=max_seconds,
     )
     answer = _answer(found, {"log_z_lower": found.lower, "log_z_upper": found.upper})
     wide = (
         f"the gap is {np.max(found.upper - found.lower):.3g} nats with {len(used)} temperatures, "
         f"more than --tolerance={tolerance:g}"
     )
-    return answer._replace(warnings=[wide] * (not np.all(found.tight)) + answer.warnings)
+    wide_one = [wide] * (not np.all(found.tight))
+    return begin.evidence(answer._replace(warnings=wide_one + answer.warnings))
 
 
 def by_population_annealing(task: Task, num_chains: int, num_runs: int, **flags: Any) -> Answer:
     """log Z by independent populations; `ess` is the smallest that one had on its way."""
     flags |= {"num_chains": num_chains, "num_runs": num_runs}
-    return tasks.in_groups(
-        task, num_chains * num_runs, lambda group: _answer(tasks.anneal_populations(group, **flags))
-    )
+
+    def method(group: Task) -> Answer:
+        found, begin = tasks.anneal_populations(group, **flags)
+        return begin.evidence(_answer(found))
+
+    return tasks.in_groups(task, num_chains * num_runs, method)
 
 
 def _answer(found: Any, sides: dict[str, Any] | None = None) -> Answer:

@@ -98,17 +98,15 @@ def _run(
     """The method's answer about one file, written and printed."""
     with _task(parts, values) as task:
         methods = importlib.import_module(f"sampler.command_line.{command}").METHODS
-        tasks = importlib.import_module("sampler.command_line.tasks")
         started = time.perf_counter()
         answer = methods[values.method](task, **settings)
-        doubts = tasks.contradictions(task, answer)
     fields: dict[str, Any] = {"file": parts.path}
     if answer.state:
         npz.write_npz(values.output, files.arrays_of(task.machine, answer.state))
         fields |= {"output": values.output, "num_samples": values.num_samples}
     _save_pictures(values, name, task, answer)
     fields |= {**answer.values, "seconds": time.perf_counter() - started}
-    fields["warnings"] = parts.notes + answer.warnings + doubts
+    fields["warnings"] = parts.notes + answer.warnings
     print(json.dumps({k: _plain(v) for k, v in fields.items()}, allow_nan=False), flush=True)
     return True
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-_ANNEALING = {"base": "uniform", "schedule": "linear"}
+_ANNEALING = {"base": "auto", "schedule": "linear"}
 _POPULATION = {
     "num_chains": 1000,
     "num_runs": 20,
@@ -31,6 +31,7 @@ LOG_Z: dict[str, dict[str, Any]] = {
         "num_temperatures": 251,
         "max_temperatures": 64_001,
         "tolerance": 0.1,
+        "max_seconds": 60.0,
         **_ANNEALING,
     },
 }
@@ -43,7 +44,7 @@ SAMPLE: dict[str, dict[str, Any]] = {
         "num_chains": 100,
         "num_sweeps": 1000,
         "num_temperatures": 20,
-        "base": "uniform",
+        "base": "auto",
         "schedule": "adaptive",
     },
     "pa": _POPULATION,
@@ -67,13 +68,16 @@ _COUNTS = {
     "seed": (0, "of all random numbers"),
 }
 _CHOICES = {
-    "base": (["uniform", "fields", "biases"], "at beta = 0: no fields, or the machine's own"),
+    "base": (
+        ["auto", "uniform", "fields", "biases", "mean_field"],
+        "at beta = 0: no fields, the machine's own (two names), mean field's, or what suits best",
+    ),
     "schedule": (["linear", "sigmoid", "adaptive"], "of temperatures; adaptive finds their number"),
     "resampling": (["systematic", "residual", "multinomial"], "how a population is redrawn"),
 }
 _FLOATS = {
     "tolerance": (0.0, "nats between the interval's ends, under which no more is done"),
-    "max_seconds": (0.0, "of auto, for a machine; then the best answer so far is given"),
+    "max_seconds": (0.0, "for a file (auto: for a machine); then the best answer so far is given"),
     "beta": (None, "inverse temperature of the file's energy: p ~ exp(-beta E)"),
 }
 _TEXTS = {"output": "file to write, an .npz", "plot": "folder for pictures of diagnostics"}

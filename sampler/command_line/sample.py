@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from sampler import gibbs, seeds
-from sampler.annealing.bridge import Bridge
 from sampler.command_line import tasks
 from sampler.command_line.tasks import Answer, Task
 from sampler.machines.machine import AnyMachine, State
@@ -65,12 +64,12 @@ def by_parallel_tempering(
         )
 
     def method(task: Task) -> Answer:
-        bridge, betas = _ladder(task, **flags)
+        begin = _ladder(task, **flags)
         thinning, burn_in = num_sweeps // kept, num_sweeps // 5
         task.bar.reset(total=burn_in + kept * thinning)
         found = parallel_tempering.run(
-            bridge,
-            betas,
+            begin.bridge,
+            begin.betas,
             ladders,
             kept * thinning,
             task.seed,
@@ -86,21 +85,20 @@ def by_parallel_tempering(
         }
         # of the last draw of each ladder a few may be too many
         state = tuple(x[..., :num_samples, :] for x in found.samples.state)
-        return Answer(values, found.warnings(), state, found)
+        return begin.evidence(Answer(values, found.warnings(), state, found))
 
     return tasks.in_groups(task, ladders * max(flags["num_temperatures"], kept), method)
 
 
-def _ladder(
-    task: Task, base: str, schedule: str, num_temperatures: int
-) -> tuple[Bridge, np.ndarray]:
+def _ladder(task: Task, base: str, schedule: str, num_temperatures: int) -> tasks.Start:
     if schedule != "adaptive":
-        return tasks.bridge_of(task, base, schedule, num_temperatures)
-    bridge, seed = tasks.BASES[base](task.machine), seeds.fold_in(task.seed, -1)
+        return tasks.start(task, base, schedule, num_temperatures)
+    (bridge, choice), seed = tasks.start_from(task, base), seeds.fold_in(task.seed, -1)
     task.bar.reset(total=_TUNING)
-    return bridge, parallel_tempering.tune_schedule(
+    betas = parallel_tempering.tune_schedule(
         bridge, seed, max_rounds=_TUNING, progress_fn=task.bar.update
     )
+    return tasks.Start(bridge, betas, choice)
 
 
 def by_population_annealing(
@@ -116,14 +114,14 @@ def by_population_annealing(
     flags |= {"num_chains": num_chains, "num_runs": num_runs}
 
     def method(task: Task) -> Answer:
-        found = tasks.anneal_populations(task, **flags)
+        found, begin = tasks.anneal_populations(task, **flags)
         state = found.samples.equally_weighted(seeds.fold_in(task.seed, -2))
         # resampling has put copies and relatives side by side
         numbers = seeds.uniform(seeds.fold_in(task.seed, -3), state[0].shape[:-1])
         chosen = tf.argsort(numbers, -1)[..., :num_samples]
         state = tuple(tf.gather(x, chosen, axis=-2, batch_dims=chosen.ndim - 1) for x in state)
         values = {"log_z": found.log_z, "log_z_stderr": found.stderr, "rho_t": found.rho_t}
-        return Answer(values, found.warnings(), state, found)
+        return begin.evidence(Answer(values, found.warnings(), state, found))
 
     return tasks.in_groups(task, total, method)
 

@@ -14,22 +14,24 @@ from sampler import exact, seeds
 from sampler.annealing import bridge as bridges
 from sampler.annealing import schedules
 from sampler.annealing.bridge import Bridge
-from sampler.evidence import modes
+from sampler.evidence import bases
 from sampler.exact import elimination
 from sampler.machines.graph import GraphMachine
 from sampler.machines.machine import AnyMachine, State
 from sampler.populations import population_annealing
 
-_CHECKED = 32
-
 CHAINS_AT_ONCE = 50_000
 """Most chains of a group of machines, which bounds memory; a single machine may have more."""
+
+_ESTIMATE = ("log_z", "log_z_stderr")
 
 BASES: dict[str, Callable[[AnyMachine], Bridge]] = {
     "uniform": bridges.from_uniform,
     "fields": bridges.from_fields,
     "biases": bridges.from_fields,
+    "mean_field": bases.from_best_mode,
 }
+"""Beside `auto`, which takes the best of them by short runs."""
 
 
 class Task(NamedTuple):
@@ -71,51 +73,61 @@ def exactly(machine: AnyMachine) -> Any:
     return elimination if large else exact
 
 
-def bridge_of(
-    task: Task, base: str, schedule: str, num_temperatures: int
-) -> tuple[Bridge, np.ndarray]:
-    """The bridge from the base of that name, and its schedule: an adaptive one by a pilot run."""
-    bridge = BASES[base](task.machine)
+class Start(NamedTuple):
+    """Where annealing starts and how it goes on.
+
+    Attributes:
+      bridge: from the base to the target.
+      betas: its schedule, [T].
+      choice: what other bases said, if the base was chosen by short runs.
+    """
+
+    bridge: Bridge
+    betas: np.ndarray
+    choice: bases.Choice | None = None
+
+    def evidence(self, answer: Answer) -> Answer:
+        """An answer with what the bases said of log Z, and how that contradicts it."""
+        if self.choice is None or "log_z_stderr" not in answer.values:
+            return answer
+        doubts = self.choice.doubts(*(np.asarray(answer.values[key]) for key in _ESTIMATE))
+        choice = self.choice
+        said: dict[str, Any] = {"base": np.array(choice.names)[choice.chosen]}
+        if not self.bridge.machine.batch_shape.rank:
+            said["bases"] = choice.said()
+        return answer._replace(values=answer.values | said, warnings=answer.warnings + doubts)
+
+
+def start(task: Task, base: str, schedule: str, num_temperatures: int) -> Start:
+    """From the base of that name, and its schedule: an adaptive one by a pilot run."""
+    bridge, choice = start_from(task, base)
     if schedule != "adaptive":
-        return bridge, getattr(schedules, schedule)(num_temperatures)
+        return Start(bridge, getattr(schedules, schedule)(num_temperatures), choice)
     task.bar.reset(total=1)
     task.bar.set_postfix_str("pilot run")
     seed = seeds.fold_in(task.seed, -1)
-    return bridge, schedules.adaptive(bridge, seed=seed, progress_fn=task.bar.update)
+    betas = schedules.adaptive(bridge, seed=seed, progress_fn=task.bar.update)
+    return Start(bridge, betas, choice)
+
+
+def start_from(task: Task, base: str) -> tuple[Bridge, bases.Choice | None]:
+    """The bridge from the base of that name."""
+    if base != "auto":
+        return BASES[base](task.machine), None
+    task.bar.set_postfix_str("choosing a base")
+    choice = bases.choose(task.machine, seeds.fold_in(task.seed, -5))
+    task.bar.set_postfix_str("")
+    return choice.bridge, choice
 
 
 def anneal_populations(
     task: Task, base: str, schedule: str, num_temperatures: int, **flags: Any
-) -> population_annealing.Result:
+) -> tuple[population_annealing.Result, Start]:
     """Population annealing of one group, as the flags ask."""
-    bridge, betas = bridge_of(task, base, schedule, num_temperatures)
-    task.bar.reset(total=len(betas) - 1)
+    begin = start(task, base, schedule, num_temperatures)
+    task.bar.reset(total=len(begin.betas) - 1)
     flags |= {"seed": task.seed, "progress_fn": task.bar.update}
-    return population_annealing.run(bridge, betas, **flags)
-
-
-def contradictions(task: Task, answer: Answer) -> list[str]:
-    """Warnings where log Z lies below what mean field proves that it is at least.
-
-    Of a large batch the first machines are looked at.
-    """
-    if "log_z_stderr" not in answer.values or "bases" in answer.values:
-        return []
-    batch, seed = task.machine.batch_shape, seeds.fold_in(task.seed, -9)
-    flat = task.machine.map(lambda t: tf.reshape(t, [-1, *t.shape[batch.rank :]])).cast()
-    said = np.ravel(answer.values["log_z"]), np.ravel(answer.values["log_z_stderr"])
-    found = []
-    for i, (log_z, stderr) in enumerate(zip(*said, strict=True)):
-        if i == _CHECKED:
-            break
-        bound = modes.explore(flat.map(operator.itemgetter(i)), seed).bounds[0]
-        if not log_z + 5 * stderr + 1e-3 >= bound:
-            where = f"machine {i}: " if batch.rank else ""
-            found.append(
-                f"{where}log Z is at least {bound:.6g} (mean field), more than the answer: most of "
-                "the weight was not reached; take log_z --method=auto"
-            )
-    return found
+    return population_annealing.run(begin.bridge, begin.betas, **flags), begin
 
 
 def in_groups(task: Task, num_chains: int, method: Callable[[Task], Answer]) -> Answer:

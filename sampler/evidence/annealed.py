@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from sampler import modes as exploring
 from sampler import seeds
 from sampler.annealing import bridge as bridges
 from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
-from sampler.evidence import modes as exploring
 from sampler.evidence import strata
 from sampler.evidence.answer import LogZ
 from sampler.machines.machine import AnyMachine, State

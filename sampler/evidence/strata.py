@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler.evidence.modes import Modes
 from sampler.machines.machine import AnyMachine, State
+from sampler.modes import Modes
 from sampler.weights.estimates import LEAST_ESS
 
 CLIP = 0.05

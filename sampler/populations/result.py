@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sampler import modes
+from sampler.machines.machine import AnyMachine
 from sampler.weights.estimates import Samples
 
 CHAINS_PER_RHO = 100
@@ -61,6 +63,7 @@ class Result(NamedTuple):
       samples: all R C chains, run by run, as weighted samples of the target, each run with weight
         proportional to its estimate of Z; the mean weight is exp(log_z).
       trace: the runs' course.
+      target: the machines, against which `warnings` holds log Z.
     """
 
     log_z: np.ndarray
@@ -68,6 +71,7 @@ class Result(NamedTuple):
     run_log_z: np.ndarray
     samples: Samples
     trace: Trace
+    target: AnyMachine | None = None
 
     @property
     def rho_t(self) -> np.ndarray:
@@ -95,12 +99,19 @@ class Result(NamedTuple):
         }
 
     def warnings(self) -> list[str]:
-        """Reasons not to believe the result, each with the machines that it holds for; or none."""
-        return [
+        """Reasons not to believe the result, each with the machines that it holds for; or none.
+
+        Among them proven bounds that log Z is below, which take a second or so.
+        """
+        found = [
             message + (f"; {np.sum(where)} of {where.size} machines" if where.ndim else "")
             for message, where in self.doubts().items()
             if np.any(where)
         ]
+        if self.target is None:
+            return found
+        seen = self.samples.state
+        return found + modes.contradictions(self.target, self.log_z, self.stderr, seen)
 
     def mean(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weighted mean over all runs and its standard error from the runs' spread.

@@ -15,10 +15,10 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from sampler import checks, seeds
+from sampler import checks, modes, seeds
 from sampler.annealing import chains
 from sampler.annealing.bridge import Bridge
-from sampler.machines.machine import State
+from sampler.machines.machine import AnyMachine, State
 from sampler.tempering import bennett, ladder
 from sampler.weights.estimates import Samples
 
@@ -47,6 +47,7 @@ class Result(NamedTuple):
       energies: E of the target at each temperature's states, mean over kept samples and chains,
         float64, [..., T].
       num_sweeps: in which these were measured.
+      target: the machine, against which `warnings` holds log Z.
     """
 
     log_z: tf.Tensor
@@ -59,6 +60,7 @@ class Result(NamedTuple):
     round_trips: tf.Tensor
     energies: tf.Tensor
     num_sweeps: int
+    target: AnyMachine
 
     @property
     def samples(self) -> Samples:
@@ -67,7 +69,7 @@ class Result(NamedTuple):
         return Samples(state, tf.zeros(state[0].shape[:-1], tf.float64))
 
     def warnings(self) -> list[str]:
-        """What speaks against the samples; empty when nothing does."""
+        """What speaks against samples and log Z; empty when nothing does. Takes a second or so."""
         found = [
             f"the ladder is cut between beta {low:.4g} and {high:.4g}: swap rate {rate:.2g}"
             for low, high, rate in zip(self.betas[:-1], self.betas[1:], self.lowest(), strict=True)
@@ -75,7 +77,8 @@ class Result(NamedTuple):
         ]
         if np.min(self.round_trips) == 0:
             found.append(f"no replica made a round trip in {self.num_sweeps} sweeps")
-        return found
+        seen = self.samples.state
+        return found + modes.contradictions(self.target, self.log_z, self.stderr, seen)
 
     def lowest(self) -> np.ndarray:
         """Each pair's swap rate in the machine of the batch where it is lowest, [T - 1]."""
@@ -147,6 +150,7 @@ def run(
         round_trips=round_trips,
         energies=tf.reduce_mean(all_energies, [0, -1]),
         num_sweeps=len(states) * thinning,
+        target=bridge.machine,
     )
 
 

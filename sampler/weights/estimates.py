@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import seeds
-from sampler.machines.machine import State
+from sampler import modes, seeds
+from sampler.machines.machine import AnyMachine, State
 from sampler.weights import resampling
 
 LEAST_ESS = 30.0
@@ -37,6 +37,19 @@ class Samples(NamedTuple):
     def mean(self, values: tf.Tensor) -> tf.Tensor:
         """The weighted mean of values [..., C, n] over chains, float64, [..., n]."""
         return tf.reduce_sum(self.weights()[..., None] * tf.cast(values, tf.float64), -2)
+
+    def pooled(self, others: Samples) -> Samples:
+        """These C and another C' chains of weights with the same mean, as C samples by weight."""
+        count = self.log_weights.shape[-1]
+        weights = tf.concat([self.log_weights, others.log_weights], -1)
+        pairs = zip(self.state, others.state, strict=True)
+        both = Samples(tuple(tf.concat(pair, -2) for pair in pairs), weights)
+        state = both.equally_weighted(0)
+        # copies stand side by side, so that every second chain is an even half of them
+        size = weights.shape[-1]
+        kept = tf.range(count) * size // count
+        state = tuple(tf.gather(x, kept, axis=-2) for x in state)
+        return Samples(state, tf.zeros_like(self.log_weights))
 
     def equally_weighted(self, seed: int | tf.Tensor) -> State:
         """As many samples of equal weight: systematically resampled, copies side by side."""
@@ -70,6 +83,7 @@ class Estimate(NamedTuple):
       ess: effective sample size of the weights, between 1 and C.
       samples: the end states with their weights: forward, weighted samples of the target.
       trace: the weights at each temperature.
+      target: the machine, against which `warnings` holds the estimate.
     """
 
     log_z: tf.Tensor
@@ -77,13 +91,24 @@ class Estimate(NamedTuple):
     ess: tf.Tensor
     samples: Any = None
     trace: Any = None
+    target: AnyMachine | None = None
 
     def believable(self) -> tf.Tensor:
         """Whether the weights are even enough for the standard error to mean something, [...]."""
         return (self.ess >= LEAST_ESS) & tf.math.is_finite(self.log_z)
 
     def warnings(self) -> list[str]:
-        """What speaks against the estimate; empty when nothing does."""
+        """What speaks against the estimate: few chains, or a proven bound; empty when nothing does.
+
+        Looking for bounds takes a second or so.
+        """
+        if self.target is None:
+            return self.doubts()
+        seen = None if self.samples is None else self.samples.state
+        return self.doubts() + modes.contradictions(self.target, self.log_z, self.stderr, seen)
+
+    def doubts(self) -> list[str]:
+        """What the weights themselves say against the estimate."""
         believable = np.ravel(self.believable())
         if believable.all():
             return []

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import sampler
-from sampler import ais, bridge, exact, families, schedules, seeds
+from sampler import ais, bridge, exact, families, modes, schedules, seeds
 from sampler.command_line import main as commands
-from sampler.evidence import annealed, modes
+from sampler.evidence import annealed, bases
 
 
 def background(rng, off=200, on=40, hidden=8):
@@ -51,12 +51,29 @@ def test_annealing_from_many_bases(make):
         np.testing.assert_allclose(mean, expected, atol=0.12)
 
 
-def test_the_uniform_base_alone_is_wrong_without_a_word():
+def test_the_uniform_base_alone_is_wrong_and_its_weights_say_nothing():
     """What the rest is for: the case is not one that a single base gets right."""
     machine = background(np.random.default_rng(0))
     found = ais.run(bridge.from_uniform(machine), schedules.linear(501), 300, seed=0)
     assert found.log_z < float(exact.log_z(machine)) - 10
-    assert found.warnings() == []
+    assert found.doubts() == []
+    assert "log Z is at least" in found.warnings()[0]
+
+
+def test_a_base_is_chosen_by_what_it_finds():
+    machine = background(np.random.default_rng(0))
+    truth = float(exact.log_z(machine))
+    found = bases.choose(machine)
+    assert found.names[int(found.chosen)] != "uniform"
+    right = ais.run(found.bridge, schedules.linear(101), 100, seed=0)
+    assert abs(float(right.log_z) - truth) < 5 * float(right.stderr) + 1e-3
+    assert "more than the answer" in found.doubts(np.array(truth - 10), np.array(0.1))[0]
+    assert found.doubts(right.log_z.numpy(), right.stderr.numpy()) == []
+    both = bases.choose(machine.copies(2))
+    assert both.chosen.shape == (2,)
+    assert np.all(np.array(both.names)[both.chosen] != "uniform")
+    # two modes of a ferromagnet: a mean-field base would hide one of them
+    assert bases.choose(magnet(None)).chosen == 0
 
 
 @pytest.mark.parametrize("make", [background, magnet, mixed])
@@ -88,7 +105,7 @@ def test_a_batch_is_refused():
 
 
 def test_the_command_line(tmp_path, capsys):
-    """By default right; by a method that is wrong, warned."""
+    """By default right, by a single base as well; by a base that is wrong, warned."""
     machine = background(np.random.default_rng(0))
     truth = float(exact.log_z(machine))
     path = str(tmp_path / "background.npz")
@@ -97,7 +114,12 @@ def test_the_command_line(tmp_path, capsys):
     line = json.loads(capsys.readouterr().out)
     assert abs(line["log_z"] - truth) < 1e-6
     assert (line["method"], line["warnings"]) == ("exact", [])
-    assert commands.main(["log_z", path, "--method=ais", "--num_temperatures=501"]) == 0
+    ais_flags = ["log_z", path, "--method=ais", "--num_temperatures=501"]
+    assert commands.main(ais_flags) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert abs(line["log_z"] - truth) < 5 * line["log_z_stderr"] + 1e-3
+    assert line["base"].startswith("mean_field") and line["bases"]["uniform"][0] < truth - 10
+    assert commands.main([*ais_flags, "--base=uniform"]) == 0
     line = json.loads(capsys.readouterr().out)
     assert line["log_z"] < truth - 10
     assert "log Z is at least" in line["warnings"][0]
