@@ -31,6 +31,7 @@ _MODULES = {
     "elimination": "exact.elimination",
     "exact": "exact",
     "families": "families",
+    "followers": "populations.followers",
     "gibbs": "gibbs",
     "gibbs_kernel": "gibbs_kernel",
     "low_rank": "machines.low_rank",

@@ -18,7 +18,7 @@ from dvae_tf.progress import say
 from dvae_tf.training.state import State
 from sampler.io.errors import reason
 
-FORMAT = 2
+FORMAT = 3
 """Version of what a checkpoint holds; this one alone is read."""
 
 _KEPT = 3
@@ -39,6 +39,7 @@ class Checkpoints:
     Args:
       config: the run's; kept too, as the checkpoints of another one are of no use.
       states: of this process's replicas.
+      follower: of the prior's log Z, where the task has a prior.
       num_replicas: of all processes together; kept, as their states are no use to another number.
       worker: its number; all but the first have a folder of their own in the first one's.
       least: the least of all workers' values, by which they agree on a step.
@@ -57,6 +58,7 @@ class Checkpoints:
         model: DVAE,
         optimizer: keras.optimizers.Optimizer,
         states: Sequence[State],
+        follower: tf.Module | None = None,
         num_replicas: int = 1,
         worker: int = 0,
         least: Callable[[int], int] = int,
@@ -79,6 +81,7 @@ class Checkpoints:
             optimizer=optimizer,
             state=states[0],
             **{f"state_{i}": state for i, state in enumerate(states[1:], 1)},
+            **({"follower": follower} if follower else {}),
             best_nll=self.best_nll,
             validated=self.validated,
             seconds=self.seconds,

@@ -14,15 +14,17 @@ from tqdm import tqdm
 from dvae_tf import interrupts
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.data import Dataset
-from dvae_tf.evaluation.evaluate import Evaluator
+from dvae_tf.evaluation.evaluate import Evaluator, subset
 from dvae_tf.model import DVAE, log_bernoulli
 from dvae_tf.progress import say
 from dvae_tf.training.checkpoints import Checkpoints
 from dvae_tf.training.distribution import DistributedStep, Distribution, batch, new_steps
+from dvae_tf.training.following import PriorFollower
 from dvae_tf.training.step import new_optimizer
 from dvae_tf.training.summaries import Summaries
 
 SCALARS_EVERY = 100
+RUNNING_NLL_EVERY = 500
 PICTURES_PER_RUN = 50
 
 
@@ -53,6 +55,8 @@ class Trainer:
         steps = new_steps(distribution, config, self.model, optimizer, dataset.train)
         states = [step.state for step in steps]
         self.state = states[0]
+        has_prior = self.model.task.has_prior
+        self.follower = PriorFollower(config, self.model.prior) if has_prior else None
         alone = distribution.num_replicas == 1
         self.step_fn = steps[0] if alone else DistributedStep(distribution, steps)
         self.checkpoints = Checkpoints(
@@ -61,6 +65,7 @@ class Trainer:
             self.model,
             optimizer,
             states,
+            self.follower,
             distribution.num_replicas,
             distribution.worker,
             distribution.least,
@@ -177,6 +182,8 @@ class Trainer:
         if "prior/resampled" in info:
             self._resampled += float(info["prior/resampled"])
             info["prior/resampled"] = self._resampled / SCALARS_EVERY
+        if step % SCALARS_EVERY == 0:
+            info |= self._follow(step)
         if detailed:
             self._resampled = 0.0
             self.summaries.scalars(info, step)
@@ -186,6 +193,19 @@ class Trainer:
             x = self.dataset.train[images[0]]
             self.summaries.details(self.model, population, x, logits.numpy(), step)
         return objective
+
+    def _follow(self, step: int) -> dict[str, float]:
+        """log Z of the prior by populations that only watch; at times an NLL that rests on it."""
+        if self.follower is None or not self.distribution.is_chief:
+            return {}
+        found = self.follower.follow(step)
+        shown = {"prior/log_z": found.log_z, "prior/log_z_stderr": found.stderr}
+        if step % RUNNING_NLL_EVERY == 0:
+            likelihood = self.validate.likelihood
+            images = subset(self.dataset.valid, likelihood.size)
+            log_marginal = likelihood(images, self.validate.seed).log_marginal
+            shown["valid/running_nll"] = found.log_z - float(np.mean(log_marginal))
+        return shown
 
     def _validate(self, step: int) -> None:
         if not self.distribution.is_chief:

@@ -10,7 +10,7 @@ from dvae_tf.config import Config
 from dvae_tf.model import DVAE
 from sampler import seeds
 from sampler.machines.machine import AnyMachine
-from sampler.populations import population
+from sampler.populations import population_annealing
 from sampler.populations.population import Population
 
 
@@ -42,7 +42,7 @@ class State(tf.Module):
         super().__init__()
         seed = seeds.fold_in(replica_seed(config.seed, replica), 0)
         theta, num_chains = model.prior.machine(), config.prior_chains // num_replicas
-        samples = population.initial(theta, num_chains, seeds.fold_in(seed, 2))
+        samples = population_annealing.initial(theta, num_chains, seeds.fold_in(seed, 2))
         # one after the other: random numbers take four bytes where a bit takes one
         chains = [
             model.posterior.initial_chains([num_images], seeds.fold_in(seed, 1, k))

@@ -54,7 +54,7 @@ class Summaries:
         }
         lower, upper = result.log_z_prior_lower, result.log_z_prior_upper
         if result.log_z_prior is not None and lower is not None and upper is not None:
-            values["prior/log_z"] = result.log_z_prior
+            values["prior/log_z_ais"] = result.log_z_prior
             values["prior/log_z_gap"] = upper - lower
         self.scalars(values, step)
 

@@ -76,8 +76,11 @@ class Resampling(NamedTuple):
     survivors: tf.Tensor
 
 
-def initial(machine: AnyMachine, num_chains: int, seed: int | tf.Tensor) -> Population:
-    """Exact samples of the machine's fields without its couplings, and the log Z of that."""
+def of_fields(machine: AnyMachine, num_chains: int, seed: int | tf.Tensor) -> Population:
+    """Exact samples of the machine's fields without its couplings, and the log Z of that.
+
+    They are no samples of a machine that has couplings: `population_annealing.initial` has those.
+    """
     state = gibbs.initial(machine, num_chains, seed)
     zeros = tf.zeros(tf.shape(state[0])[:-1], tf.float64)
     return Population(state, zeros, from_fields(machine).log_z_base())

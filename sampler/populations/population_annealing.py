@@ -17,9 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from sampler import checks, seeds
+from sampler.annealing import bridge as bridges
 from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
-from sampler.machines.machine import State
+from sampler.machines.machine import AnyMachine, State
 from sampler.populations import result as results
 from sampler.populations.population import (
     RESAMPLE_BELOW,
@@ -29,12 +30,15 @@ from sampler.populations.population import (
 )
 from sampler.populations.population import Info as Info
 from sampler.populations.population import Population as Population
-from sampler.populations.population import initial as initial
+from sampler.populations.population import of_fields as of_fields
 from sampler.populations.population import update as update
 from sampler.populations.result import Result as Result
 from sampler.populations.result import Trace as Trace
 from sampler.weights.estimates import Samples
 from sampler.weights.resampling import SCHEMES, Scheme, log_mean_exp, systematic
+
+NUM_TEMPERATURES = 301
+"""Of the annealing that `initial` does."""
 
 
 class Runs(NamedTuple):
@@ -121,6 +125,19 @@ def measure(bridge: Bridge, runs: Runs, beta: tf.Tensor, seed: tf.Tensor) -> Row
     )
 
 
+def initial(machine: AnyMachine, num_chains: int, seed: int | tf.Tensor = 0) -> Population:
+    """Samples of a machine of any batch shape: annealed from the uniform distribution.
+
+    Where nothing is coupled they are exact.
+    """
+    machine, seed = machine.cast(), seeds.as_seed(seed)
+    if not np.any(machine.rms_coupling()):
+        return of_fields(machine, num_chains, seed)
+    found = _from_uniform(machine, num_chains, seed)
+    log_z = log_mean_exp(found.log_weights)
+    return Population(found.state, found.log_weights - log_z[..., None], log_z)
+
+
 def anneal(
     bridge: Bridge,
     betas: np.ndarray,
@@ -191,7 +208,8 @@ def run(
     trace = Trace(betas.astype(np.float64), *(fields if keep_energies else [*fields, None, None]))
     log_z, stderr = results.log_mean(trace.log_z[-1])
     stderr = np.hypot(stderr, chains.rounding(bridge, _merged(runs.state), log_z))
-    return Result(log_z, stderr, trace.log_z[-1], _pooled(bridge, runs, seed), trace)
+    samples = _pooled(bridge, runs, seed)
+    return Result(log_z, stderr, trace.log_z[-1], samples, trace, bridge.machine)
 
 
 def _merged(state: State) -> State:
@@ -211,6 +229,12 @@ def _pooled(bridge: Bridge, runs: Runs, seed: tf.Tensor) -> Samples:
     state = bridge.complete(_merged(runs.state), tf.constant(1.0), seeds.fold_in(seed, -1))
     log_weights = runs.log_weights + runs.log_z[..., None]
     return Samples(state, tf.reshape(log_weights, state[0].shape[:-1]))
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _from_uniform(machine: AnyMachine, num_chains: int, seed: tf.Tensor) -> Samples:
+    betas = schedules.linear(NUM_TEMPERATURES)
+    return anneal(bridges.from_uniform(machine), betas, num_chains, seed)
 
 
 @tf.function(jit_compile=True, autograph=False)

@@ -81,7 +81,7 @@ def family(name: str) -> str:
 def sampled(name: str, iw_gradient: str) -> np.ndarray:
     """Each replica's gradient in its context, [REPLICAS, 6]."""
     model = Replicas(name)
-    population = populations.initial(model.prior.machine(), 2, seeds.make_seed(0))
+    population = populations.of_fields(model.prior.machine(), 2, seeds.make_seed(0))
 
     @tf.function(jit_compile=True, autograph=False)
     def gradient() -> tf.Tensor:

@@ -80,7 +80,7 @@ def _log_likelihood(z):
 def gradients(task: str, loc: float, scale: float, weight: float, iw_gradient: str = "dreg"):
     """Each replica's gradient in loc and in scale, [B, 2]."""
     model = Model(task, loc, scale, REPLICAS)
-    population = populations.initial(model.prior.machine(), 2, seeds.make_seed(0))
+    population = populations.of_fields(model.prior.machine(), 2, seeds.make_seed(0))
     x, chains = tf.ones([REPLICAS, 1]), tf.zeros([REPLICAS, SAMPLES, 0])
     with tf.GradientTape() as tape:
         tape.watch(model.parameters)

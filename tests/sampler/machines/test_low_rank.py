@@ -229,7 +229,7 @@ def test_an_update_is_that_of_the_dense_rbm():
     updates = []
     for kind, convert in ((LowRankRBM, list), (RBM, dense_values)):
         old, new = (value_of(kind, convert(v)) for v in (values, moved))
-        updates.append(population.update(old, new, population.initial(old, 100, SEED), SEED, 2))
+        updates.append(population.update(old, new, population.of_fields(old, 100, SEED), SEED, 2))
     for found, expected in zip(*map(tf.nest.flatten, updates), strict=True):
         np.testing.assert_allclose(found, expected, **CLOSE)
 

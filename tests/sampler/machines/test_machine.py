@@ -169,7 +169,7 @@ def test_two_blocks_of_bits_are_an_rbm_bit_for_bit():
         lambda m: ais.run(bridge.from_uniform(m), schedules.linear(11), 100, 3).samples,
         lambda m: ais.run(bridge.from_fields(m), schedules.linear(11), 100, 3).samples,
         lambda m: exact.sample(m, 100, 4),
-        lambda m: population.update(m, m, population.initial(m, 50, 5), 6, 2)[0],
+        lambda m: population.update(m, m, population.of_fields(m, 50, 5), 6, 2)[0],
     ):
         tf.nest.map_structure(np.testing.assert_array_equal, made(rbm), made(machine))
     # traced for shapes that are open after other tests, a product may round otherwise
@@ -295,9 +295,9 @@ CALLS = {
         population_annealing.run(bridge.from_uniform(m), [0, 1], 10, 2, seed).samples
     ),
     "population.update": lambda m, seed: population.update(
-        m, m, population.initial(m, 10, 1), seed, 2
+        m, m, population.of_fields(m, 10, 1), seed, 2
     ),
-    "pcd.update": lambda m, seed: pcd.update(m, m, population.initial(m, 10, 1), seed, 2)[0],
+    "pcd.update": lambda m, seed: pcd.update(m, m, population.of_fields(m, 10, 1), seed, 2)[0],
     "parallel_tempering.run": lambda m, seed: (
         parallel_tempering.run(bridge.from_uniform(m), [0, 1], 2, 10, seed).draws
     ),

@@ -103,7 +103,7 @@ def test_a_member_s_states_come_from_its_own_parents():
 
 def test_initial_of_a_batch():
     old, _ = random_rbms(0.5, CHANGE)
-    start = population.initial(rbm_of(old), CHAINS, SEED)
+    start = population.of_fields(rbm_of(old), CHAINS, SEED)
     uncoupled = [[b1, b2, 0 * w] for b1, b2, w in members(old)]
     truth = np.reshape([oracles.moments(*m) for m in uncoupled], (*BATCH, -1))
     np.testing.assert_allclose(

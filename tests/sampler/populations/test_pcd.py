@@ -17,7 +17,7 @@ def test_chains_reach_the_new_parameters_law():
     eigenvalues = np.sort(abs(np.linalg.eigvals(oracles.sweep_kernel(*new))))
     assert eigenvalues[-2] ** 30 < 1e-4  # 30 sweeps forget the start
     old, rbm = (RBM(*(tf.constant(p) for p in params)) for params in (old, new))
-    population = population_annealing.initial(old, 10_000, SEED)
+    population = population_annealing.of_fields(old, 10_000, SEED)
     end, _ = pcd.update(old, rbm, population, seeds.fold_in(SEED, 1), 30)
     truth = oracles.moments(*new)
     stderr = np.sqrt(truth * (1 - truth) / 10_000)
@@ -28,7 +28,7 @@ def test_weights_are_untouched_and_log_z_is_unknown():
     params = oracles.parameters(np.random.default_rng(1), 3, 4, 0.7)
     old = RBM(*(tf.constant(p) for p in params))
     new = RBM(*(2 * t for t in old))
-    start = population_annealing.initial(old, 10, SEED)
+    start = population_annealing.of_fields(old, 10, SEED)
     start = start._replace(log_weights=tf.range(10, dtype=tf.float64))
     end, info = pcd.update(old, new, start, SEED, 1)
     np.testing.assert_array_equal(end.log_weights, start.log_weights)

@@ -97,7 +97,7 @@ def test_anneal_is_unbiased(start, threshold):
 def test_initial_is_exact_without_couplings():
     params = oracles.parameters(np.random.default_rng(1), 3, 3, 1.0)
     uncoupled = params[0], params[1], 0 * params[2]
-    population = pa.initial(rbm_of(params), 20_000, SEED)
+    population = pa.of_fields(rbm_of(params), 20_000, SEED)
     np.testing.assert_allclose(population.log_z, oracles.log_z(*uncoupled), rtol=1e-12)
     np.testing.assert_array_equal(population.log_weights, np.zeros(20_000))
     truth = oracles.moments(*uncoupled)
@@ -132,7 +132,7 @@ def test_a_population_tracks_a_random_walk_of_parameters():
 
     def run(sequence, seed):
         first = RBM(*(t[0] for t in sequence))
-        population = pa.initial(first, CHAINS, seeds.fold_in(seed, 0))
+        population = pa.of_fields(first, CHAINS, seeds.fold_in(seed, 0))
         return follow(pa.update, sequence, population, 1, seed)
 
     assert_unbiased(*repeated(run, 100, jit_compile=True)(rbm_of(walk)), final)

@@ -1,0 +1,42 @@
+"""log Z of the prior along a training, by populations that have no part in it."""
+
+from __future__ import annotations
+
+import functools
+
+import tensorflow as tf
+
+from dvae_tf.config import Config
+from dvae_tf.priors.prior import Prior
+from sampler import seeds
+from sampler.populations import followers
+from sampler.populations.followers import Follower
+
+
+class PriorFollower(tf.Module):
+    """A `sampler` follower of a prior, kept in variables so that checkpoints have it.
+
+    Args:
+      config: the run's, of which the seed matters.
+      prior: the model's.
+    """
+
+    def __init__(self, config: Config, prior: Prior):
+        super().__init__()
+        self._prior = prior
+        self._seed = seeds.fold_in(seeds.make_seed(config.seed), 3)
+        follower = followers.start(prior.machine(), seed=seeds.fold_in(self._seed, 0))
+        self.values = [tf.Variable(t) for t in tf.nest.flatten(follower)]
+        self._packed = functools.partial(tf.nest.pack_sequence_as, follower)
+
+    def read(self) -> Follower:
+        """The follower, where it last was."""
+        return self._packed([v.read_value() for v in self.values])
+
+    def follow(self, step: int) -> Follower:
+        """Carries it to the prior's present parameters, those after `step` steps."""
+        seed = seeds.fold_in(self._seed, 1, step)
+        follower = followers.follow(self.read(), self._prior.machine(), seed)
+        for variable, value in zip(self.values, tf.nest.flatten(follower), strict=True):
+            variable.assign(value)
+        return follower
