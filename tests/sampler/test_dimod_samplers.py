@@ -1,6 +1,7 @@
 """The samplers of dimod's interface: dimod's own tests, and answers against enumeration."""
 
 import unittest
+from typing import ClassVar
 
 import dimod
 import dimod.testing
@@ -12,20 +13,31 @@ from sampler.dimod import ParallelTemperingSampler, PopulationAnnealingSampler
 SAMPLERS = [PopulationAnnealingSampler, ParallelTemperingSampler]
 
 
-@dimod.testing.load_sampler_bqm_tests(PopulationAnnealingSampler)
-@dimod.testing.load_sampler_bqm_tests(ParallelTemperingSampler)
-class TestModels(unittest.TestCase):
+class Few(PopulationAnnealingSampler):
+    """As the original, for models of three units."""
+
+    defaults: ClassVar = {"num_chains": 20, "num_runs": 2, "num_sweeps": 1}
+
+
+@dimod.testing.load_sampler_bqm_tests(Few)
+class TestAnnealing(unittest.TestCase):
     """dimod's tests of a sampler."""
 
-    def test_interface(self):
-        for sampler in SAMPLERS:
-            dimod.testing.assert_sampler_api(sampler())
+
+@pytest.mark.soak  # each model's graph is compiled anew, a minute in all
+@dimod.testing.load_sampler_bqm_tests(ParallelTemperingSampler)
+class TestTempering(unittest.TestCase):
+    """dimod's tests of a sampler."""
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("vartype", ["SPIN", "BINARY"])
-def test_log_z_and_means(sampler, vartype):
-    bqm = dimod.generators.gnp_random_bqm(8, 0.6, vartype, random_state=1)
+def test_the_interface(sampler):
+    dimod.testing.assert_sampler_api(sampler())
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_log_z_and_means(sampler):
+    bqm = dimod.generators.gnp_random_bqm(8, 0.6, "BINARY", random_state=1)
     bqm.offset = 1.5
     beta = 1.3
     every = dimod.ExactSolver().sample(bqm)
