@@ -25,6 +25,12 @@ from sampler.weights.estimates import Samples
 CUT = 0.02
 """Swap rate under which `Result.warnings` calls a ladder cut in two."""
 
+LEAST_LADDERS = 20
+"""Ladders under which `Result.warnings` doubts the error of log Z, their spread.
+
+With 10 z-scores had a standard deviation of up to 1.7.
+"""
+
 _PILOT = 12
 _EVEN = 0.1
 
@@ -77,6 +83,12 @@ class Result(NamedTuple):
         ]
         if np.min(self.round_trips) == 0:
             found.append(f"no replica made a round trip in {self.num_sweeps} sweeps")
+        ladders = self.draws[0].shape[-2]
+        if ladders < LEAST_LADDERS:
+            found.append(
+                f"log Z's error is the spread of {ladders} ladders, and itself uncertain; it is "
+                f"believed from {LEAST_LADDERS} on"
+            )
         seen = self.samples.state
         return found + modes.contradictions(self.target, self.log_z, self.stderr, seen)
 
