@@ -43,6 +43,18 @@ class Modes(NamedTuple):
         fields, means = (tuple(x[:count] for x in part) for part in (self.fields, self.means))
         return Modes(fields, means, self.bounds[:count])
 
+    def joined(self, others: Modes, count: int) -> Modes:
+        """These, and up to `count` of the others that are none of them."""
+        mine, theirs = (np.concatenate(modes.means, -1) for modes in (self, others))
+        gaps = abs(theirs[:, None] - mine).max(-1).min(-1)
+        new = np.flatnonzero(gaps >= _SAME)[:count]
+
+        def both(own: tuple, other: tuple) -> tuple:
+            return tuple(np.concatenate([x, y[new]]) for x, y in zip(own, other, strict=True))
+
+        bounds = np.concatenate([self.bounds, others.bounds[new]])
+        return Modes(both(self.fields, others.fields), both(self.means, others.means), bounds)
+
 
 def explore(machine: AnyMachine, seed: tf.Tensor, states: State | None = None) -> Modes:
     """Modes that mean field descends to from random starts, short Gibbs runs and given states.
