@@ -1,7 +1,8 @@
 # make demo   train, evaluate and export on the embedded digits
 # make test   lint, types, tests
+# make docs   the site: notebooks executed, warnings are errors, links checked
 # make soak   the tests that take minutes
-# All install into .venv first. PYTHON chooses the interpreter (3.10 to 3.12).
+# All install into .venv first. PYTHON chooses the interpreter (3.10 to 3.13).
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := runs/digits
 
-.PHONY: demo test soak lint clean
+.PHONY: demo test docs soak lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python run_dvae.py --log_dir=$(DEMO_DIR)
@@ -19,6 +20,11 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED) lint
 	$(BIN)/pytest
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W --keep-going -q -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python docs/links.py
+	@echo "The site is docs/_build/html/index.html"
 
 soak: $(INSTALLED)
 	$(BIN)/pytest -m soak
@@ -33,5 +39,9 @@ $(INSTALLED): setup.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@
 
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs build *.egg-info
+	rm -rf $(VENV) runs build docs/_build *.egg-info

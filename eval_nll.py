@@ -42,5 +42,10 @@ def main(argv: list[str]) -> None:
         write_atomically(Path(FLAGS.output), result.to_json())
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The program, also as an installed command."""
     cli.run(main, "dvae_tf.evaluation.evaluate")
+
+
+if __name__ == "__main__":
+    command()

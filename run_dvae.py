@@ -87,5 +87,10 @@ def main(argv: list[str]) -> None:
         print(experiment.report(metrics, log_dir))
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The program, also as an installed command."""
     cli.run(main, "dvae_tf.experiment")
+
+
+if __name__ == "__main__":
+    command()

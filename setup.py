@@ -11,12 +11,29 @@ setup(
     name="dvae-tf",
     version=re.search(r'__version__ = "(.+)"', _SAMPLER.read_text())[1],
     description="Discrete VAEs with Boltzmann-machine priors and undirected posteriors (DVAE##)",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    keywords=["variational autoencoder", "Boltzmann machine", "annealed importance sampling"],
+    entry_points={
+        "console_scripts": [
+            "run-dvae = run_dvae:command",
+            "eval-nll = eval_nll:command",
+            "dvae-sampler = sampler.__main__:main",
+        ]
+    },
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    package_data={"sampler": ["py.typed"]},
+    package_data={"sampler": ["py.typed"], "dvae_tf": ["py.typed"]},
     packages=find_packages(include=["sampler*", "dvae_tf*"]),
     py_modules=["run_dvae", "eval_nll"],
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.12,<4",
@@ -33,6 +50,13 @@ setup(
     extras_require={
         "dimod": ["dimod>=0.12"],
         "hdf5": ["h5py>=3.10"],
+        "docs": [
+            "sphinx>=8.1",
+            "myst-nb>=1.2",
+            "furo>=2024.8",
+            "dimod>=0.12",
+            "dwave-graphs>=1.2",
+        ],
         "test": [
             "pytest>=8",
             "hypothesis>=6.100",

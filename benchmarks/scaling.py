@@ -49,22 +49,21 @@ def make_step(strategy: str, **fields):
     import numpy as np
     import tensorflow as tf
 
-    from dvae_tf.model import DVAE
+    from dvae_tf.factory import new_model
     from dvae_tf.training.distribution import DistributedStep, Distribution, batch, new_steps
-    from dvae_tf.training.step import new_optimizer
 
     found = settings(strategy, **fields)
     images = (np.random.default_rng(0).random((NUM_IMAGES, NUM_PIXELS)) < 0.13).astype(np.uint8)
     distribution = Distribution(found)
     with distribution.strategy.scope():
-        model = DVAE(found, images.mean(0, dtype=np.float32))
-        optimizer = new_optimizer(found, model)
-    steps = new_steps(distribution, found, model, optimizer, images)
+        model = new_model(found, images.mean(0, dtype=np.float32))
+        model.optimizer.build(model.trainable_variables)
+    steps = new_steps(distribution, model, images)
     alone = distribution.num_replicas == 1
     step_fn = steps[0] if alone else DistributedStep(distribution, steps)
 
     def run(number: int):
-        rows = batch(distribution, found, NUM_IMAGES, number)
+        rows = batch(distribution, NUM_IMAGES, found.batch_size, found.seed, number)
         info = step_fn(tf.constant(rows[0] if alone else np.stack(rows)), tf.constant(False))
         return float(info["train/objective"])
 

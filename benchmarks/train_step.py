@@ -45,7 +45,7 @@ def make_step():
     import tensorflow as tf
 
     from dvae_tf import config
-    from dvae_tf.model import DVAE
+    from dvae_tf.factory import new_model
     from dvae_tf.training import batches, state, step
 
     settings = config.resolve(
@@ -64,9 +64,9 @@ def make_step():
     prototypes = rng.random((64, NUM_PIXELS)) < 0.13
     flips = rng.random((NUM_IMAGES, NUM_PIXELS)) < 0.02
     images = (prototypes[rng.integers(0, 64, NUM_IMAGES)] ^ flips).astype(np.uint8)
-    model = DVAE(settings, images.mean(0, dtype=np.float32))
-    carried = state.State(settings, model, NUM_IMAGES)
-    train = step.TrainStep(settings, model, carried, tf.constant(images))
+    model = new_model(settings, images.mean(0, dtype=np.float32))
+    carried = state.State(model, NUM_IMAGES, settings.num_samples)
+    train = step.TrainStep(model, carried, tf.constant(images), model.optimizer, model.settings)
 
     def run(number: int) -> float:
         indices = batches.batch_indices(NUM_IMAGES, settings.batch_size, 0, number)

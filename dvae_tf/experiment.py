@@ -12,10 +12,9 @@ import tensorflow as tf
 
 from dvae_tf import curves, data, generation, pictures
 from dvae_tf.config import Config, ConfigError
+from dvae_tf.dvae import DVAE
 from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, subset
-from dvae_tf.export import export
 from dvae_tf.files import to_json, write_atomically
-from dvae_tf.model import DVAE
 from dvae_tf.progress import say
 from dvae_tf.training import memory
 from dvae_tf.training.loop import Trainer
@@ -72,12 +71,8 @@ def _finish(trainer: Trainer, log_dir: Path) -> dict[str, float]:
     """Evaluates and exports the trained model; returns the metrics."""
     config, dataset = trainer.config, trainer.dataset
     result = _evaluator(config, trainer.model, len(dataset.test))(dataset.test)
-    export(
-        trainer.model,
-        log_dir / "saved_model",
-        result.log_z_prior,
-        config.num_temperatures,
-    )
+    folder = log_dir / "saved_model"
+    trainer.model.export_with(folder, result.log_z_prior, config.num_temperatures)
     save_pictures(trainer.model, dataset, log_dir, config.seed)
     curves.save(log_dir)
     metrics = _metrics(result, trainer, config)
@@ -123,11 +118,13 @@ def save_pictures(model: DVAE, dataset: data.Dataset, log_dir: Path, seed: int) 
         return
     samples = _compiled(lambda: generation.sample_images(model, _GRID * _GRID, root))
     tables = [pictures.grid(a, dataset.image_shape, _GRID) for a in (samples, images)]
-    pictures.save_png(pictures.side_by_side(*tables), log_dir / "samples.png")
+    panels = dict(zip(("samples: means of p(x | z)", "test images"), tables, strict=True))
+    pictures.save(panels, log_dir / "samples.png")
     half = images[: _GRID * _GRID // 2]
     pairs = _compiled(lambda: generation.reconstruct(model, tf.constant(half), root))
     table = pictures.reconstruction_grid(half, pairs, dataset.image_shape, _GRID)
-    pictures.save_png(table, log_dir / "reconstructions.png")
+    title = "rows of test images, each above its reconstructions"
+    pictures.save({title: table}, log_dir / "reconstructions.png")
 
 
 def _save_completions(
@@ -138,7 +135,9 @@ def _save_completions(
     rows = np.concatenate([images, model.join(copies, predicted)])
     table = rows.reshape(1 + _COMPLETIONS, -1, _GRID, images.shape[1]).swapaxes(0, 1)
     cells = table.reshape(-1, images.shape[1])
-    pictures.save_png(pictures.grid(cells, image_shape, _GRID), log_dir / "completions.png")
+    title = "test images, and their upper halves completed three times"
+    grid = pictures.grid(cells, image_shape, _GRID)
+    pictures.save({title: grid}, log_dir / "completions.png")
 
 
 def _compiled(function) -> np.ndarray:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from dvae_tf import generation
+from dvae_tf.answers import Answers
+from dvae_tf.conditions import Parts, TopHalf, split
 from dvae_tf.evaluation.likelihood import likelihood
-from dvae_tf.model import DVAE
+from dvae_tf.likelihoods import Bernoulli
+from dvae_tf.model import Wiring
 from dvae_tf.posteriors.posterior import Draws
 from dvae_tf.priors.prior import Prior
-from dvae_tf.registry import PRIORS, TASKS
+from dvae_tf.priors.rbm import RBMPrior
+from dvae_tf.registry import ALL_PRIORS, TASKS, load_entry
 from dvae_tf.tasks import Task
 from sampler import seeds
 from sampler.annealing import schedules
@@ -30,6 +38,10 @@ _SIGNATURES: dict[str, tuple[set[str], set[str]]] = {
 """Names of the inputs and outputs that an evaluation relies on."""
 
 
+KERAS_FILE = "model.keras"
+"""In the SavedModel's folder: the model as Keras saves it, from which `dvae_tf.load` has it."""
+
+
 class ExportError(ValueError):
     """One clear line: the folder, what was found, what is accepted."""
 
@@ -37,40 +49,49 @@ class ExportError(ValueError):
 class _Export(tf.Module):
     """The signatures over a model's variables; log Z_theta is stored as measured."""
 
-    def __init__(self, model: DVAE, log_z_prior: float | None, num_temperatures: int):
+    def __init__(self, model: Wiring, log_z_prior: float | None, num_temperatures: int):
         super().__init__()
         self.model = model
         self.format = tf.Variable(FORMAT, trainable=False)
-        self.task = tf.Variable(model.config.task, trainable=False)
-        self.prior_kind = tf.Variable(model.config.prior, trainable=False)
+        tasks = [name for name in TASKS if TASKS.load(name) == model.task]
+        self.task = tf.Variable(tasks[0], trainable=False)
+        kind = type(model.prior) if model.has_prior else RBMPrior
+        names = [name for name in ALL_PRIORS if load_entry(ALL_PRIORS[name]) is kind]
+        registered = keras.saving.get_registered_name(kind)
+        self.prior_kind = tf.Variable([*names, registered][0], trainable=False)
+        self.likelihood = tf.Variable(_text(model.likelihood), trainable=False)
+        self.condition = tf.Variable(_text(model.condition), trainable=False)
         self.log_z_prior = tf.constant(log_z_prior or 0.0, tf.float64)
         self.betas = tf.constant(schedules.linear(num_temperatures))
 
-    def encode(self, x: tf.Tensor) -> dict[str, tf.Tensor] | None:
-        return self.model.posterior.encode(self.model.phi(x))
+    def encode(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor] | None:
+        return self.model.encoded(_packed(inputs))
 
     def draw(
-        self, x: tf.Tensor, num_samples: tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
+        self, num_samples: tf.Tensor, betas: tf.Tensor, seed: tf.Tensor, **inputs: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        return self.model.draw(x, num_samples, betas, seed)._asdict()
+        return self.model.draw(_packed(inputs), num_samples, betas, seed)._asdict()
 
-    def decode(self, z: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"logits": self.model.decode(z)}
+    def decode(self, z: tf.Tensor, condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+        return {"logits": self.model.decode(z, condition)}
 
     def prior(self) -> dict[str, tf.Tensor]:
-        return self.model.prior.encode(self.model.prior.machine())
+        return self.model.prior.encode(self.model.prior_machine())
 
-    def reconstruct(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"images": generation.reconstruct(self.model, x, seeds.make_seed(0))}
+    def reconstruct(self, **data: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = generation.reconstruct(self.model, _packed(data), seeds.make_seed(0))
+        return {"images": images}
 
-    def sample(self, num_samples: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = generation.sample_images(self.model, num_samples, _seed(seed))
+    def sample(
+        self, num_samples: tf.Tensor, seed: tf.Tensor, condition: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        images = generation.sample_images(self.model, num_samples, _seed(seed), condition)
         return {"images": images}
 
     def log_likelihood(
-        self, x: tf.Tensor, num_samples: tf.Tensor, seed: tf.Tensor
+        self, num_samples: tf.Tensor, seed: tf.Tensor, **data: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        result = likelihood(self.model, x, num_samples, self.betas, _seed(seed))
+        result = likelihood(self.model, _packed(data), num_samples, self.betas, _seed(seed))
         return {"log_likelihood": result.log_marginal - self.log_z_prior}
 
 
@@ -78,8 +99,19 @@ def _seed(seed: tf.Tensor) -> tf.Tensor:
     return seeds.fold_in(seeds.make_seed(0), seed)
 
 
+def _packed(named: dict[str, tf.Tensor]) -> Any:
+    """x alone, the condition alone, or the list of both."""
+    values = [named[name] for name in ("x", "condition") if name in named]
+    return values[0] if len(values) == 1 else values
+
+
+def _text(part: Any) -> str:
+    """A likelihood or condition as JSON."""
+    return json.dumps(keras.saving.serialize_keras_object(part))
+
+
 def export(
-    model: DVAE,
+    model: Wiring,
     directory: Path,
     log_z_prior: float | None,
     num_temperatures: int,
@@ -114,24 +146,25 @@ def export(
       ExportError: the disk is full, or can't be written.
     """
     module = _Export(model, log_z_prior, num_temperatures)
-    x = tf.TensorSpec([None, model.num_pixels], tf.float32, "x")
-    given = tf.TensorSpec([None, model.pixel_mean.shape[0]], tf.float32, "x")
-    z = tf.TensorSpec([None, model.config.num_latents], tf.float32, "z")
-    num_samples = tf.TensorSpec([], tf.int32, "num_samples")
-    betas = tf.TensorSpec([None], tf.float32, "betas")
-    seed = tf.TensorSpec([], tf.int32, "seed")
-    inputs = {
-        "draw": [given, num_samples, betas, tf.TensorSpec([2], tf.int32, "seed")],
-        "decode": [z],
-        "reconstruct": [x],
-        "log_likelihood": [x, num_samples, seed],
-        "encode": [given],
+    data, inputs = _specs(model)
+    given = {name: spec for name, spec in data.items() if name == "condition"}
+    num_samples = {"num_samples": tf.TensorSpec([], tf.int32, "num_samples")}
+    betas = {"betas": tf.TensorSpec([None], tf.float32, "betas")}
+    seed = {"seed": tf.TensorSpec([], tf.int32, "seed")}
+    key = {"seed": tf.TensorSpec([2], tf.int32, "seed")}
+    z = {"z": tf.TensorSpec([None, sum(model.num_latents)], tf.float32, "z")}
+    specs = {
+        "draw": inputs | num_samples | betas | key,
+        "decode": z | given,
+        "reconstruct": data,
+        "log_likelihood": data | num_samples | seed,
+        "encode": inputs,
     }
-    if model.task.has_prior:
-        inputs |= {"prior": [], "sample": [num_samples, seed]}
+    if model.has_prior:
+        specs |= {"prior": {}, "sample": num_samples | seed | given}
     signatures = {
-        name: tf.function(getattr(module, name), autograph=False).get_concrete_function(*specs)
-        for name, specs in inputs.items()
+        name: tf.function(getattr(module, name), autograph=False).get_concrete_function(**named)
+        for name, named in specs.items()
     }
     if signatures["encode"].structured_outputs is None:
         del signatures["encode"]
@@ -141,7 +174,32 @@ def export(
         raise ExportError(f"{directory}: could not be written ({reason(error)})") from None
 
 
-class ExportedModel:
+def _prior(kind: str) -> type[Prior]:
+    """The class of a prior, by its name in the registry or in Keras' own."""
+    if kind in ALL_PRIORS:
+        return load_entry(ALL_PRIORS[kind])
+    found = keras.saving.get_registered_object(kind)
+    if found is None:
+        raise ValueError(f"its prior, {kind}, is not known here; import the module that has it")
+    return found
+
+
+def _specs(model: Wiring) -> tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]:
+    """What whole images with their conditions are in the signatures, and what the encoder sees."""
+    if model.image_shape is None:
+        raise ExportError("export: found a model that has seen no images; accepted: after fit")
+    data = {"x": tf.TensorSpec([None, *model.image_shape], tf.float32, "x")}
+    if model.condition is None:
+        return data, data
+    if isinstance(model.condition, TopHalf):
+        half = model.image_shape[-1] // 2
+        return data, {"x": tf.TensorSpec([None, half], tf.float32, "x")}
+    shape = [None, *model.condition.shape]
+    condition = {"condition": tf.TensorSpec(shape, tf.float32, "condition")}
+    return data | condition, data | condition if model.has_prior else condition
+
+
+class ExportedModel(Answers):
     """A loaded export, with the methods that an evaluation asks of a model.
 
     A SavedModel is a program, which TensorFlow runs with all that the user may do. Damage is told
@@ -171,9 +229,18 @@ class ExportedModel:
                 f"{'no format' if found is None else 'another one'}"
             )
         self.task: Task = TASKS.load(self._loaded.task.numpy().decode())
-        self._prior: type[Prior] = PRIORS.load(self._loaded.prior_kind.numpy().decode())
+        self.has_prior = self.task.has_prior
+        self._prior = _prior(self._loaded.prior_kind.numpy().decode())
+        self.likelihood = self._part("likelihood") or Bernoulli()
+        self.condition = self._part("condition") or (None if self.has_prior else TopHalf())
         self._check_signatures(directory)
-        self.num_pixels = self._width("log_likelihood")
+        self.image_shape = self._shape("log_likelihood")
+        self.num_pixels = self.floats_per_state = math.prod(self.image_shape)
+
+    def _part(self, name: str) -> Any:
+        """What `_text` wrote; None where an older version wrote nothing."""
+        found = getattr(self._loaded, name, None)
+        return found and keras.saving.deserialize_keras_object(json.loads(found.numpy().decode()))
 
     def _check_signatures(self, directory: Path) -> None:
         """Raises ExportError unless there is all that the methods below call, by name."""
@@ -186,7 +253,8 @@ class ExportedModel:
         for name, (inputs, outputs) in _SIGNATURES.items():
             signature = self._signatures[name]
             takes, gives = signature.structured_input_signature[1], signature.structured_outputs
-            if set(takes) != inputs or set(gives) != outputs:
+            images = {"x", "condition"}
+            if set(takes) - images != inputs - images or set(gives) != outputs:
                 raise ExportError(
                     f"{directory}: found signature {name} from {printable(str(sorted(takes)))} to "
                     f"{printable(str(sorted(gives)))}, accepted is an export of this program"
@@ -200,36 +268,75 @@ class ExportedModel:
                 f"export are {self.num_pixels}"
             )
 
-    def encode(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What the posterior shows of its parameters for inputs [B, D].
+    def create(self, image_shape: tuple[int, ...]) -> None:
+        """Raises ValueError for images of another shape."""
+        if image_shape != self.image_shape:
+            raise ValueError(
+                f"x: found images of shape {image_shape}; accepted by this export: "
+                f"{self.image_shape}"
+            )
+
+    def split(self, data: Any) -> Parts:
+        """What encoder, likelihood and decoder see of data."""
+        return split(self.condition, self.has_prior, data)
+
+    def log_px(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """log p(x | z), [B, K]."""
+        return self.likelihood.total(targets, outputs)
+
+    def encoded(self, inputs: Any) -> dict[str, tf.Tensor] | None:
+        """What the posterior shows of its parameters for the encoder's inputs; None if nothing."""
+        if "encode" not in self._signatures:
+            return None
+        return self._signatures["encode"](**self._named("encode", inputs))
+
+    def encode_parameters(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As `encoded`.
 
         Raises:
           ExportError: it shows nothing.
         """
-        if "encode" not in self._signatures:
+        parameters = self.encoded(x)
+        if parameters is None:
             raise ExportError("this export's posterior is no RBM; accepted is one that is")
-        return self._signatures["encode"](x=x)
+        return parameters
 
     def draw(
-        self, inputs: tf.Tensor, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
+        self, inputs: Any, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
     ) -> Draws:
-        """Weighted hard samples of the posteriors of inputs [B, D]."""
+        """Weighted hard samples of the posteriors of inputs [B, ...]."""
         count = tf.constant(num_samples, tf.int32)
-        draws = self._signatures["draw"](x=inputs, num_samples=count, betas=betas, seed=seed)
+        named = self._named("draw", inputs)
+        draws = self._signatures["draw"](**named, num_samples=count, betas=betas, seed=seed)
         return Draws(**draws)
 
-    def decode(self, z: tf.Tensor) -> tf.Tensor:
-        """Pixels' logits [..., D] of latents [..., n]."""
-        logits = self._signatures["decode"](z=tf.reshape(z, [-1, z.shape[-1]]))["logits"]
-        return tf.reshape(logits, tf.concat([tf.shape(z)[:-1], tf.shape(logits)[-1:]], 0))
+    def decode(self, z: tf.Tensor, given: tf.Tensor | None = None) -> tf.Tensor:
+        """The likelihood's parameters [..., *shape] of latents [..., n]."""
+        named = {"z": tf.reshape(z, [-1, z.shape[-1]])}
+        if given is not None and "condition" in self._inputs("decode"):
+            copies = tf.shape(named["z"])[0] // tf.shape(given)[0]
+            named["condition"] = tf.repeat(given, copies, 0)
+        outputs = self._signatures["decode"](**named)["logits"]
+        return tf.reshape(outputs, tf.concat([tf.shape(z)[:-1], tf.shape(outputs)[1:]], 0))
 
     def prior_machine(self) -> AnyMachine:
         """The prior."""
-        return self._prior.decode(self._signatures["prior"]())
+        with tf.init_scope():  # values, also where a graph is being traced
+            tensors = self._signatures["prior"]()
+        return self._prior.decode(tensors)
 
-    def _width(self, name: str) -> int:
-        """Pixels that a signature takes; ValueError if their number is open."""
-        width = self._signatures[name].structured_input_signature[1]["x"].shape[1]
-        if width is None:
+    def _inputs(self, name: str) -> dict[str, tf.TensorSpec]:
+        """A signature's inputs."""
+        return self._signatures[name].structured_input_signature[1]
+
+    def _named(self, name: str, inputs: Any) -> dict[str, tf.Tensor]:
+        """The encoder's inputs by their names in a signature."""
+        names = [n for n in ("x", "condition") if n in self._inputs(name)]
+        return dict(zip(names, inputs if len(names) > 1 else [inputs], strict=True))
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """Of the images that a signature takes; ValueError if it is open."""
+        shape = tuple(self._inputs(name)["x"].shape[1:])
+        if None in shape:
             raise ValueError(f"signature {name} does not say its number of pixels")
-        return width
+        return shape

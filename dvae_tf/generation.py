@@ -1,6 +1,8 @@
-"""Samples of the model and reconstructions of images, as pixels' probabilities."""
+"""Samples of the model and reconstructions of images, as means of p(x | z)."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import tensorflow as tf
 
@@ -12,13 +14,16 @@ TEMPERATURES = 20
 """Of the posterior's annealing, where it needs any."""
 
 
-def sample_images(model: Model, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Pixels' probabilities [num_samples, D] for samples of the prior (see `prior.sample`)."""
-    return tf.sigmoid(model.decode(prior.sample(model.prior_machine(), num_samples, seed)))
+def sample_images(
+    model: Model, num_samples: tf.Tensor, seed: tf.Tensor, given: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Means [num_samples, *shape] for samples of the prior (see `prior.sample`)."""
+    z = prior.sample(model.prior_machine(), num_samples, seed)
+    return model.likelihood.mean(model.decode(z, given))
 
 
-def reconstruct(model: Model, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Probabilities of the predicted pixels [B, D] of images x, from a posterior sample each."""
-    inputs, _ = model.task.split(x)
+def reconstruct(model: Model, data: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Means of what the decoder predicts, [B, *shape], from a posterior sample each."""
+    inputs, _, given = model.split(data)
     draws = model.draw(inputs, 1, tf.constant(schedules.linear(TEMPERATURES)), seed)
-    return tf.sigmoid(model.decode(draws.z))[:, 0]
+    return model.likelihood.mean(model.decode(draws.z, given))[:, 0]

@@ -1,87 +1,283 @@
-"""The discrete VAE: encoder, posterior, prior and decoder wired together, and nothing else."""
+"""The discrete VAE: encoder, posterior, prior and decoder wired together, and nothing else.
+
+`dvae_tf.DVAE` adds to it what is done with a model: training, evaluation, files.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from dvae_tf import networks, relaxations
-from dvae_tf.config import Config, ConfigError
-from dvae_tf.posteriors.posterior import Draws
-from dvae_tf.registry import POSTERIORS, PRIORS, TASKS
+from dvae_tf import conditions, relaxations
+from dvae_tf.conditions import Condition, Parts
+from dvae_tf.likelihoods import Bernoulli, Likelihood
+from dvae_tf.posteriors.boltzmann import BoltzmannPosterior
+from dvae_tf.posteriors.posterior import Draws, Posterior
+from dvae_tf.posteriors.undirected import RBMPosterior
+from dvae_tf.priors.prior import Prior
+from dvae_tf.priors.rbm import RBMPrior
+from dvae_tf.registry import PLUGGED_IN, RELAXATIONS, TASKS
+from dvae_tf.tasks import Task
+from sampler.io.errors import reason
 from sampler.machines.machine import AnyMachine
 
+DEFAULT: Any = object()
+"""An argument that was not given, where None has a meaning."""
 
-class DVAE(keras.Model):
-    """p(x | z) p(z) with the posterior q(z | x); or p(x2 | z) with q(z | x1).
 
-    The task says which of an image's pixels the encoder sees and which the decoder predicts.
+class Wiring(keras.Model):
+    """p(x | z) p(z) with the posterior q(z | x); given a condition c, see `conditions.Condition`.
 
     Args:
-      config: the run's configuration.
-      pixel_mean: mean of the training images, [D]. The encoder sees pixels minus it, and the
-        decoder's logits add that of the mean clipped to [.001, .999].
-      seed: of the initial kernels.
+      encoder: images [B, *shape] -> features [B, F]; any Keras model or layer.
+      decoder: latents [B, n] -> the likelihood's parameters, [B, *shape] for most.
+      num_latents: units of each block; one number is cut into halves.
+      likelihood: default Bernoulli().
+      posterior: default RBMPosterior().
+      prior: default RBMPrior(); None where q(z | c) takes its place (structured prediction).
+      condition: None, or what x is conditional on.
+      image_shape: of x without the batch; needed where the encoder does not tell, and then only
+        if the model is used before it has seen images.
+      seed: of the initial kernels of the posterior.
 
     Raises:
-      ConfigError: structured prediction of images too small to have two halves.
+      ValueError: parts that do not fit one another; one line.
     """
 
-    def __init__(self, config: Config, pixel_mean: np.ndarray, seed: int = 0):
-        super().__init__(name="dvae")
-        self.config, self.num_pixels = config, len(pixel_mean)
-        self.task = TASKS.load(config.task)
-        input_mean, target_mean = self.task.split(pixel_mean)
-        if not len(input_mean):
-            raise ConfigError(
-                f"--task={config.task}: found images of {self.num_pixels} pixel, accepted is 2 or "
-                "more, so that there are some to give and some to predict"
+    def __init__(
+        self,
+        encoder: keras.Layer,
+        decoder: keras.Layer,
+        num_latents: int | Sequence[int],
+        likelihood: Likelihood | None = None,
+        posterior: Posterior | None = None,
+        prior: Prior | None = DEFAULT,
+        condition: Condition | None = None,
+        image_shape: Sequence[int] | None = None,
+        seed: int = 0,
+        name: str = "dvae",
+    ):
+        super().__init__(name=name)
+        self.num_latents, self.seed = _blocks(num_latents), seed
+        self.likelihood, self.condition = likelihood or Bernoulli(), condition
+        self.encoder = _network("encoder", encoder)
+        self.posterior = _new("posterior", posterior or RBMPosterior(), Posterior)
+        self.has_prior = prior is not None
+        if self.has_prior:
+            self.prior = _new("prior", RBMPrior() if prior is DEFAULT else prior, Prior)
+        elif condition is None:
+            raise ValueError("prior: found None; accepted without a condition: a prior")
+        self.decoder = _network("decoder", decoder)
+        self.task: Task = TASKS.load("vae" if self.has_prior else "structured_prediction")
+        self.image_shape: tuple[int, ...] | None = None
+        self.set_relaxation("pwl")
+        shape = _input_shape(encoder) if image_shape is None and self.has_prior else image_shape
+        if shape is not None:
+            self.create(tuple(shape))
+
+    def create(self, image_shape: tuple[int, ...]) -> None:
+        """Makes the variables, for images of this shape; a second time it only compares shapes.
+
+        Raises:
+          ValueError: networks, latents and images that do not fit one another.
+        """
+        if self.image_shape is not None:
+            if self.image_shape != image_shape:
+                raise ValueError(
+                    f"x: found images of shape {image_shape}; accepted by this model: "
+                    f"{self.image_shape}"
+                )
+            return
+        parts = self.split(self._blank(image_shape))
+        context = _called("encoder", self.encoder, parts.inputs)
+        if len(context.shape) != 2:
+            raise ValueError(
+                f"encoder: found outputs of shape {tuple(context.shape[1:])} for an image; "
+                "accepted: a vector of features (end it with keras.layers.Flatten())"
             )
-        self.pixel_mean = tf.constant(input_mean, tf.float32)
-        clipped = np.clip(target_mean, 1e-3, 1 - 1e-3)
-        self.logit_mean = tf.constant(np.log(clipped / (1 - clipped)), tf.float32)
-        hidden, size = config.hidden_units, len(input_mean)
-        self.encoder = keras.layers.Identity()
-        if config.shared_context:
-            self.encoder, size = networks.trunk(hidden, name="encoder", seed=seed), hidden[-1]
-        self.relaxation = relaxations.make(config.relaxation, config.sharpness)
-        posterior = POSTERIORS.load(config.posterior)
-        self.posterior = posterior(config, size, self.relaxation, seed)
-        self.prior = PRIORS.load(config.prior)(config)
-        self.decoder = networks.decoder(hidden, len(target_mean), seed)
-        self.phi(tf.zeros([1, len(input_mean)]))
-        self.decode(tf.zeros([1, config.num_latents]))
+        self.posterior.attach(self.num_latents, context.shape[-1], self.seed)
+        self.posterior(context)
+        total = sum(self.num_latents)
+        if self.has_prior:
+            self.prior.attach(self.num_latents)
+            found = sum(self.prior_machine().sizes)
+            if found != total:
+                raise ValueError(
+                    f"prior: found {found} units; accepted: the {total} latents of num_latents="
+                    f"{self.num_latents}"
+                )
+        self._check_decoder(parts, total)
+        self.image_shape = image_shape
+        self.built = True
+
+    def _blank(self, image_shape: tuple[int, ...]) -> Any:
+        """A batch of one image of zeros, and of one condition where there is one."""
+        x = tf.zeros([1, *image_shape])
+        if self.condition is None or not self.takes_condition:
+            return x
+        c = [1] if isinstance(self.condition, conditions.Labels) else [1, *self.condition.shape]
+        return x, tf.zeros(c)
+
+    def _check_decoder(self, parts: Parts, total: int) -> None:
+        inputs = getattr(self.decoder, "inputs", None)
+        alone = inputs is not None and len(inputs) == 1
+        self.decodes_given = parts.given is not None and not alone
+        width = inputs[0].shape[-1] if inputs else None
+        if width not in (None, total):
+            raise ValueError(
+                f"num_latents: found {self.num_latents}, {total} in all; accepted by the decoder: "
+                f"{width}"
+            )
+        z = tf.zeros([1, total])
+        outputs = _called("decoder", self.decoder, [z, parts.given] if self.decodes_given else z)
+        shape = tuple(parts.targets.shape[1:])
+        accepted = self.likelihood.output_shape(shape)
+        if tuple(outputs.shape[1:]) != accepted:
+            kind = type(self.likelihood).__name__
+            raise ValueError(
+                f"decoder: found outputs of shape {tuple(outputs.shape[1:])}; accepted: {accepted},"
+                f" as the {kind} likelihood of images of shape {shape} takes"
+            )
+
+    def set_relaxation(self, name: str, sharpness: float | None = None) -> None:
+        """How units are relaxed in training; without a sharpness, with the paper's.
+
+        Raises:
+          ValueError: an unknown name, one that this posterior can't use, or a sharpness of 0.
+        """
+        undirected = isinstance(self.posterior, BoltzmannPosterior)
+        accepted = PLUGGED_IN if undirected else RELAXATIONS
+        if name not in accepted:
+            raise ValueError(
+                f"relaxation: found {name!r}; accepted with {type(self.posterior).__name__}: "
+                f"{', '.join(sorted(accepted))}"
+            )
+        if sharpness is None:
+            sharpness = relaxations.SHARPNESS[name.removesuffix("_stop_slope")]
+        if sharpness <= 0:
+            raise ValueError(f"sharpness: found {sharpness}; accepted: a positive number")
+        self.relaxation = self.posterior.relaxation = relaxations.make(name, sharpness)
+
+    @property
+    def takes_condition(self) -> bool:
+        """Whether data are pairs of images and conditions."""
+        return not (self.condition is None or isinstance(self.condition, conditions.TopHalf))
+
+    def split(self, data: Any) -> Parts:
+        """What encoder, likelihood and decoder see of data: x, or (x, c)."""
+        return conditions.split(self.condition, self.has_prior, data)
 
     def join(self, x: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """Images [..., D] of which the decoder's part is `predicted`."""
         given = x.shape[-1] - predicted.shape[-1]
-        return np.concatenate([x[..., :given], predicted], -1)
+        return np.concatenate([x[..., :given], predicted], -1) if given else predicted
 
-    def phi(self, inputs: tf.Tensor, training: bool = False) -> Any:
-        """The posterior's parameters for inputs [B, D]."""
-        context = self.encoder(inputs - self.pixel_mean, training=training)
-        return self.posterior(context, training=training)
+    def phi(self, inputs: Any, training: bool = False) -> Any:
+        """The posterior's parameters for the encoder's inputs [B, ...]."""
+        return self.posterior(self.encoder(inputs, training=training), training=training)
 
     def draw(
-        self, inputs: tf.Tensor, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
+        self, inputs: Any, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
     ) -> Draws:
-        """Weighted hard samples of the posteriors of inputs [B, D], for evaluation."""
+        """Weighted hard samples of the posteriors of inputs [B, ...], for evaluation."""
         return self.posterior.draw(self.phi(inputs), num_samples, betas, seed)
 
-    def decode(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits of p(x = 1 | z), [..., D], for z [..., n]."""
-        flat = tf.reshape(z, [-1, z.shape[-1]])
-        logits = self.decoder(flat, training=training) + self.logit_mean
-        return tf.reshape(logits, tf.concat([tf.shape(z)[:-1], tf.shape(logits)[-1:]], 0))
+    def decode(
+        self, z: tf.Tensor, given: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        """The likelihood's parameters [..., *shape] for z [..., n] (Bernoulli: logits).
+
+        Args:
+          given: of a conditional model, [B, *shape], for z [B, ..., n].
+        """
+        inputs = flat = tf.reshape(z, [-1, z.shape[-1]])
+        if self.decodes_given and given is not None:
+            copies = tf.shape(flat)[0] // tf.shape(given)[0]
+            inputs = [flat, tf.repeat(given, copies, 0)]
+        outputs = self.decoder(inputs, training=training)
+        shape = tf.concat([tf.shape(z)[:-1], tf.shape(outputs)[1:]], 0)
+        result = tf.reshape(outputs, shape)
+        return tf.ensure_shape(result, z.shape[:-1].concatenate(outputs.shape[1:]))
+
+    def log_px(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """log p(x | z), [B, K], of targets [B, *shape] and outputs [B, K, ...]."""
+        return self.likelihood.total(targets, outputs)
+
+    def encoded(self, inputs: Any) -> dict[str, tf.Tensor] | None:
+        """What the posterior shows of its parameters for the encoder's inputs; None if nothing."""
+        return self.posterior.encode(self.phi(inputs))
+
+    def regularisers(self) -> list[tf.Tensor]:
+        """The penalties that the user's networks bring: their layers' regularizers."""
+        return [*self.encoder.losses, *self.decoder.losses]
+
+    @property
+    def floats_per_state(self) -> int:
+        """Numbers that decoding one state makes, about: those in the outputs of its layers."""
+        shapes = [getattr(layer, "output", None) for layer in getattr(self.decoder, "layers", [])]
+        known = [math.prod(t.shape[1:]) for t in shapes if t is not None]
+        return max(sum(known), 1)
 
     def prior_machine(self) -> AnyMachine:
         """The prior, without batch dimensions."""
         return self.prior.machine()
 
 
-def log_bernoulli(x: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """log p(x) of independent Bernoulli pixels, summed over the last axis; shapes broadcast."""
-    return tf.reduce_sum(x * logits - tf.nn.softplus(logits), -1)
+def _blocks(num_latents: int | Sequence[int]) -> tuple[int, ...]:
+    """The blocks' sizes; ValueError unless there are units in each."""
+    if isinstance(num_latents, (int, np.integer)):
+        num_latents = num_latents // 2, num_latents - num_latents // 2
+    blocks = tuple(num_latents)
+    good = all(isinstance(n, (int, np.integer)) and n > 0 for n in blocks)
+    if not blocks or not good:
+        raise ValueError(
+            f"num_latents: found {num_latents}; accepted: units of each block, as (100, 100), or "
+            "their number, 2 or more"
+        )
+    return tuple(int(n) for n in blocks)
+
+
+def _network(name: str, network: Any) -> keras.Layer:
+    if not isinstance(network, keras.Layer):
+        raise ValueError(
+            f"{name}: found {type(network).__name__}; accepted: a keras.Model or a layer"
+        )
+    return network
+
+
+def _new(name: str, part: Any, kind: type[keras.Layer]) -> Any:
+    """A posterior or prior; ValueError for another thing, or for one that a model has already."""
+    if not isinstance(part, kind):
+        raise ValueError(
+            f"{name}: found {part!r}; accepted: a {kind.__name__}, as "
+            f"{'RBMPosterior()' if kind is Posterior else 'RBMPrior()'}"
+        )
+    if part.variables:
+        raise ValueError(f"{name}: found one that another model has; accepted: a new one")
+    return part
+
+
+def _input_shape(encoder: keras.Layer) -> tuple[int, ...] | None:
+    """The shape of an encoder's images, where it tells."""
+    inputs = getattr(encoder, "inputs", None)
+    shape = tuple(inputs[0].shape[1:]) if inputs else (None,)
+    return None if None in shape else shape
+
+
+def _called(name: str, network: keras.Layer, inputs: Any) -> tf.Tensor:
+    """A network's outputs; ValueError, in one line, if it can't take its inputs."""
+    try:
+        outputs = network(inputs)
+    except Exception as error:  # Keras and TensorFlow raise a dozen types
+        shapes = [tuple(t.shape[1:]) for t in tf.nest.flatten(inputs)]
+        raise ValueError(
+            f"{name}: can't take inputs of shape {', '.join(map(str, shapes))} ({reason(error)})"
+        ) from error
+    if not tf.is_tensor(outputs):
+        raise ValueError(f"{name}: found {type(outputs).__name__} as outputs; accepted: a tensor")
+    return outputs

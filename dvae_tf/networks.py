@@ -6,9 +6,11 @@ import zlib
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dvae_tf import replicas
+from dvae_tf.likelihoods import registered
 
 _PARTS = 4
 
@@ -20,6 +22,7 @@ moves the logits three times as far: at the paper's learning rate, short runs wa
 """
 
 
+@registered
 class BatchNorm(keras.layers.BatchNormalization):
     """Keras' batch norm of [B, units] with the paper's settings and a gradient written out.
 
@@ -32,8 +35,12 @@ class BatchNorm(keras.layers.BatchNormalization):
     """
 
     def __init__(self, factor: float = 1.0, **kwargs: object):
-        super().__init__(momentum=0.99, epsilon=1e-2, **kwargs)
+        super().__init__(**{"momentum": 0.99, "epsilon": 1e-2, **kwargs})
         self.factor = factor
+
+    def get_config(self) -> dict[str, object]:
+        """Keras' own, and the factor."""
+        return {**super().get_config(), "factor": self.factor}
 
     def add_weight(self, *args: object, **kwargs: object) -> keras.Variable:
         """Keras' own; the moving averages come out equal in all replicas, so any one will do."""
@@ -117,6 +124,7 @@ def perceptron(hidden: Sequence[int], units: int, name: str, seed: int) -> keras
     return network
 
 
+@registered
 class ScaledDense(keras.layers.Dense):
     """A linear layer times `LOGITS_SCALE`: [B, inputs] -> [B, units]."""
 
@@ -125,9 +133,40 @@ class ScaledDense(keras.layers.Dense):
         return LOGITS_SCALE * super().call(inputs, training=training)
 
 
-def decoder(hidden: Sequence[int], outputs: int, seed: int) -> keras.Sequential:
-    """A trunk and a linear layer: [B, n1 + n2] -> pixels' logits [B, outputs]."""
+@registered
+class Offset(keras.layers.Layer):
+    """Adds constants, [units], to inputs [B, units]; no variables."""
+
+    def __init__(self, values: Sequence[float] | np.ndarray, **kwargs: object):
+        super().__init__(**kwargs)
+        self.values = np.asarray(values, np.float32)
+
+    def get_config(self) -> dict[str, object]:
+        """Keras' own, and the constants."""
+        return {**super().get_config(), "values": self.values.tolist()}
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The sum."""
+        return inputs + self.values
+
+
+def encoder(hidden: Sequence[int], pixel_mean: np.ndarray, seed: int) -> keras.Sequential:
+    """Images [B, D] less the training images' mean, and a trunk if there are hidden layers."""
+    network = trunk(hidden, "encoder", seed)
+    centred = keras.Sequential([Offset(-pixel_mean, name="centre")], name="encoder")
+    for layer in network.layers:
+        centred.add(layer)
+    return centred
+
+
+def decoder(hidden: Sequence[int], pixel_mean: np.ndarray, seed: int) -> keras.Sequential:
+    """A trunk and a linear layer: [B, n1 + n2] -> pixels' logits [B, D].
+
+    To these the logit of the training images' mean is added, clipped to [.001, .999].
+    """
     network = trunk(hidden, "decoder", seed)
+    clipped = np.clip(pixel_mean, 1e-3, 1 - 1e-3)
     kernel = _he_kernel("logits", seed, divisor=LOGITS_SCALE)
-    network.add(ScaledDense(outputs, kernel_initializer=kernel, name="logits"))
+    network.add(ScaledDense(len(pixel_mean), kernel_initializer=kernel, name="logits"))
+    network.add(Offset(np.log(clipped / (1 - clipped)), name="logit_mean"))
     return network

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
+from matplotlib.figure import Figure
 
 from dvae_tf.files import replaced
 
-_WIDTH = 560
 _GAP = 1
 _SHADE = 0.35
 
@@ -24,12 +24,6 @@ def grid(images: np.ndarray, image_shape: tuple[int, int], columns: int) -> np.n
     return table.reshape(rows * (height + _GAP), columns * (width + _GAP))[:-_GAP, :-_GAP]
 
 
-def side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Two pictures of one height with a white bar between."""
-    bar = np.ones((left.shape[0], max(2, left.shape[1] // 40)), np.float32)
-    return np.concatenate([left, bar, right], 1)
-
-
 def reconstruction_grid(
     images: np.ndarray, reconstructions: np.ndarray, image_shape: tuple[int, int], columns: int
 ) -> np.ndarray:
@@ -39,12 +33,16 @@ def reconstruction_grid(
     return grid(np.stack(pairs, 1).reshape(2 * rows * columns, -1), image_shape, columns)
 
 
-def save_png(picture: np.ndarray, path: Path) -> None:
-    """Writes a picture [height, width] in [0, 1], small ones enlarged by a whole factor.
+def save(panels: Mapping[str, np.ndarray], path: Path) -> None:
+    """Writes pictures [height, width] in [0, 1] side by side, each below its title.
 
     Whole or not at all.
     """
-    factor = max(1, _WIDTH // picture.shape[1])
-    levels = np.kron(np.round(255 * picture), np.ones((factor, factor))).astype(np.uint8)
+    figure = Figure(figsize=(4.6 * len(panels), 5.0), layout="constrained", dpi=120)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for panel, (title, picture) in zip(axes, panels.items(), strict=True):
+        panel.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        panel.set_title(title, fontsize=11)
+        panel.axis("off")
     with replaced(path) as temporary:
-        temporary.write_bytes(tf.io.encode_png(levels[..., None]).numpy())
+        figure.savefig(temporary, format="png")

@@ -15,12 +15,16 @@ class Registry(dict[str, Any]):
     """Names, and what they stand for."""
 
     def load(self, name: str) -> Any:
-        """What the name stands for; its module is imported now."""
-        entry = self[name]
-        if not isinstance(entry, str):
-            return entry
-        module, attribute = entry.split(":")
-        return getattr(importlib.import_module(module), attribute)
+        """What the name stands for."""
+        return load_entry(self[name])
+
+
+def load_entry(entry: Any) -> Any:
+    """What an entry says; its module is imported now."""
+    if not isinstance(entry, str):
+        return entry
+    module, attribute = entry.split(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 TASKS = Registry(
@@ -30,13 +34,16 @@ TASKS = Registry(
 """`tasks.Task` values."""
 
 POSTERIORS = Registry(
-    undirected="dvae_tf.posteriors.undirected:UndirectedPosterior",
+    undirected="dvae_tf.posteriors.undirected:RBMPosterior",
     directed="dvae_tf.posteriors.directed:DirectedPosterior",
 )
 """Subclasses of `posteriors.posterior.Posterior`."""
 
 PRIORS = Registry(rbm="dvae_tf.priors.rbm:RBMPrior")
 """Subclasses of `priors.prior.Prior`."""
+
+ALL_PRIORS = ChainMap(PRIORS, Registry(graph="dvae_tf.priors.graph:GraphPrior"))
+"""With those that take more than flags can say."""
 
 PLUGGED_IN = Registry(
     pwl="dvae_tf.relaxations.piecewise_linear:piecewise_linear",

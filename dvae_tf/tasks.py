@@ -26,17 +26,15 @@ class Task(NamedTuple):
     """What a run maximises, and how the model that comes of it is evaluated.
 
     Attributes:
-      objective: (model, x [B, D], chains [B, K, width], population of the prior, weight, seed,
-        iw_gradient) -> (scalar to maximise, `objectives.terms.Terms`).
-      weight: (config, step) -> the annealed weight that the objective takes, a scalar.
-      split: images [..., D] -> what the encoder sees of them, and what the decoder predicts.
+      objective: (model, data of B images, chains [B, K, width], population of the prior, weight,
+        seed, iw_gradient, bound) -> (scalar to maximise, `objectives.terms.Terms`).
+      weight: how far its warm-up is, in [0, 1] -> the annealed weight that the objective takes.
       likelihood: (model, log p(x | z_k) [B, K], the posterior's `Draws`) -> `Likelihood`.
       has_prior: whether the prior plays a part, so that there are samples of the model; without
         one, images are completed.
     """
 
     objective: Callable[..., tuple[tf.Tensor, Any]]
-    weight: Callable[..., tf.Tensor]
-    split: Callable[[Any], tuple[Any, Any]]
+    weight: Callable[[tf.Tensor], tf.Tensor]
     likelihood: Callable[..., Likelihood]
     has_prior: bool

@@ -10,5 +10,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from sampler.command_line import main as commands  # noqa: E402
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """The installed command, `dvae-sampler`."""
     sys.exit(commands.main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

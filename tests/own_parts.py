@@ -20,16 +20,16 @@ class Probit(NamedTuple):
     mean: tf.Tensor
 
 
+@keras.saving.register_keras_serializable("own_parts")
 class ProbitPosterior(Posterior):
     """Independent bits whose chains are real numbers: noise that moves a little each time."""
 
     chain_dtype = tf.float32
 
-    def __init__(self, config, context_size, relaxation, seed):
-        del context_size, relaxation, seed
-        super().__init__(name="posterior")
-        self.chain_width = config.num_latents
-        self.mean = keras.layers.Dense(config.num_latents, name="mean")
+    def attach(self, num_latents, num_features, seed):
+        del num_features, seed
+        self.chain_width = sum(num_latents)
+        self.mean = keras.layers.Dense(self.chain_width, name="mean")
 
     def call(self, context, training=False):
         del training
@@ -63,14 +63,14 @@ def _cdf(x):
 PAIRS = ((0, 1), (0, 2), (1, 2))
 
 
+@keras.saving.register_keras_serializable("own_parts")
 class BlocksPrior(Prior):
     """Three blocks of bits, each coupled to the other two."""
 
     penalties = {"w01": 1.0, "w02": 1.0, "w12": 1.0}
 
-    def __init__(self, config):
-        super().__init__(name="prior")
-        size = config.num_latents // 3
+    def attach(self, num_latents):
+        size = sum(num_latents) // 3
         self.fields = [self.add_weight(name=f"f{k}", shape=(size,)) for k in range(3)]
         self.couplings = [self.add_weight(name=f"w{k}{l}", shape=(size, size)) for k, l in PAIRS]
 

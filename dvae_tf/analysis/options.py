@@ -77,7 +77,7 @@ def load(values: flags.FlagValues) -> tuple[AnyMachine, AnyMachine]:
     from sampler.machines.rbm import RBM
 
     model, images = load_images(values)
-    parameters = model.encode(tf.constant(images, tf.float32))
+    parameters = model.encode_parameters(tf.constant(images, tf.float32))
     posteriors = (RBM if "w" in parameters else LowRankRBM)(**parameters)
     return posteriors, model.prior_machine()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from dvae_tf.evaluation.likelihood import LikelihoodOfMany, Model
+from dvae_tf.evaluation.likelihood import LikelihoodOfMany, Model, count
 from dvae_tf.files import to_json
 from dvae_tf.priors import prior
 from dvae_tf.tasks import Likelihood
@@ -46,6 +47,18 @@ class Evaluation:
     ess: float
     seconds: float
     images_per_second: float
+
+    @property
+    def stderr(self) -> float:
+        """`nll_stderr`, by the name that all results have."""
+        return self.nll_stderr
+
+    @property
+    def bracket(self) -> tuple[float, float] | None:
+        """log Z_theta from below and from above."""
+        if self.log_z_prior_lower is None or self.log_z_prior_upper is None:
+            return None
+        return self.log_z_prior_lower, self.log_z_prior_upper
 
     def report(self) -> str:
         """The results in a few lines."""
@@ -117,19 +130,22 @@ class Evaluator:
         self.seed = seeds.fold_in(seeds.make_seed(seed), 2)
 
     def __call__(
-        self, images: np.ndarray, description: str = "test images", show_progress: bool = True
+        self, images: Any, description: str = "test images", show_progress: bool = True
     ) -> Evaluation:
-        """The `Evaluation` of images [N, D]; progress bars go to standard error."""
+        """The `Evaluation` of images [N, *shape], or of a pair of these and c, as the model has it.
+
+        Progress bars go to standard error.
+        """
         prior_seed, image_seed = seeds.fold_in(self.seed, 0), seeds.fold_in(self.seed, 1)
         started = time.perf_counter()
         bracket = None
         if self.model.task.has_prior:
             bracket = prior_log_z(self.model, self.prior_temperatures, prior_seed, show_progress)
         images_started = time.perf_counter()
-        with tqdm(total=len(images), desc=description, disable=not show_progress) as bar:
+        with tqdm(total=count(images), desc=description, disable=not show_progress) as bar:
             result = self.likelihood(images, image_seed, bar.update)
         finished = time.perf_counter()
-        rate = len(images) / (finished - images_started)
+        rate = count(images) / (finished - images_started)
         return _summarise(result, bracket, self.likelihood.num_samples, finished - started, rate)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from dvae_tf.model import log_bernoulli
+from dvae_tf.conditions import Parts
+from dvae_tf.likelihoods import Likelihood as Pixels
 from dvae_tf.posteriors.posterior import Draws
 from dvae_tf.tasks import Likelihood, Task
 from sampler import seeds
@@ -18,43 +19,56 @@ from sampler.machines.machine import AnyMachine
 STATES_PER_CHUNK = 20_000
 """Images times samples evaluated at once: about 400 MB with 200 latents and 784 pixels."""
 
+FLOATS_PER_CHUNK = 60_000_000
+"""Of all numbers that a decoder makes, as of convolutions, at once: about as much."""
+
 
 class Model(Protocol):
     """What an evaluation asks of a model; a `DVAE` or a loaded export.
 
     Attributes:
       task: one of `registry.TASKS`.
+      likelihood: p(x | z).
+      floats_per_state: numbers that decoding one state makes, about.
     """
 
     task: Task
+    likelihood: Pixels
+    floats_per_state: int
+
+    def split(self, data: Any) -> Parts:
+        """What encoder, likelihood and decoder see of data."""
 
     def draw(
-        self, inputs: tf.Tensor, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
+        self, inputs: Any, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
     ) -> Draws:
-        """Weighted hard samples of the posteriors of inputs [B, D]."""
+        """Weighted hard samples of the posteriors of inputs [B, ...]."""
 
-    def decode(self, z: tf.Tensor) -> tf.Tensor:
-        """Pixels' logits [..., D] of latents [..., n]."""
+    def decode(self, z: tf.Tensor, given: tf.Tensor | None = None) -> tf.Tensor:
+        """The likelihood's parameters [..., *shape] of latents [..., n]."""
+
+    def log_px(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """log p(x | z), [B, K], of targets [B, *shape] and outputs [B, K, ...]."""
 
     def prior_machine(self) -> AnyMachine:
         """The prior, without batch dimensions."""
 
 
 def likelihood(
-    model: Model, x: tf.Tensor, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
+    model: Model, data: Any, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
 ) -> Likelihood:
-    """Estimates p(x), or p(x2 | x1), for images x [B, D] with K samples of each posterior.
+    """Estimates p(x), or p(x | c), for images x [B, *shape] with K samples of each posterior.
 
     Args:
       model: the model.
-      x: binary images, float32 [B, D].
+      data: images, float32 [B, *shape], or a pair of these and c.
       num_samples: K.
       betas: inverse temperatures of the posteriors' annealing, from 0 to 1, float32 [T].
       seed: int32, shape [2].
     """
-    inputs, targets = model.task.split(x)
+    inputs, targets, given = model.split(data)
     draws = model.draw(inputs, num_samples, betas, seed)
-    log_px = log_bernoulli(targets[:, None, :], model.decode(draws.z))
+    log_px = model.log_px(targets, model.decode(draws.z, given))
     return model.task.likelihood(model, log_px, draws)
 
 
@@ -70,28 +84,41 @@ class LikelihoodOfMany:
 
     def __init__(self, model: Model, num_samples: int, num_temperatures: int, num_images: int):
         self.num_samples = num_samples
-        self.size = max(1, min(num_images, STATES_PER_CHUNK // num_samples))
+        states = min(STATES_PER_CHUNK, FLOATS_PER_CHUNK // model.floats_per_state)
+        self.size = max(1, min(num_images, states // num_samples))
         betas = schedules.linear(num_temperatures)
 
         @tf.function(jit_compile=True, autograph=False)
-        def compiled(x: tf.Tensor, seed: tf.Tensor) -> Likelihood:
-            return likelihood(model, x, num_samples, tf.constant(betas), seed)
+        def compiled(data: Any, seed: tf.Tensor) -> Likelihood:
+            return likelihood(model, data, num_samples, tf.constant(betas), seed)
 
         self._compiled = compiled
 
     def __call__(
         self,
-        images: np.ndarray,
+        data: Any,
         seed: tf.Tensor,
         progress_fn: Callable[[int], object] = lambda num_images: None,
     ) -> Likelihood:
-        """NumPy arrays [N] for images [N, D]; calls `progress_fn` with each chunk's size."""
+        """NumPy arrays [N] for images [N, *shape]; calls `progress_fn` with each chunk's size."""
         parts = []
-        for first in range(0, len(images), self.size):
-            chunk = images[first : first + self.size].astype(np.float32)
+        for first in range(0, count(data), self.size):
+            chunk = tf.nest.map_structure(lambda a: a[first : first + self.size], data)  # noqa: B023
+            size = count(chunk)
             # the last chunk is filled up, so that one graph serves all
-            padded = np.pad(chunk, [(0, self.size - len(chunk)), (0, 0)])
-            values = self._compiled(tf.constant(padded), seeds.fold_in(seed, first))
-            parts.append([v.numpy()[: len(chunk)] for v in values])
-            progress_fn(len(chunk))
+            padded = tf.nest.map_structure(lambda a: _padded(a, self.size), chunk)
+            values = self._compiled(padded, seeds.fold_in(seed, first))
+            parts.append([v.numpy()[:size] for v in values])
+            progress_fn(size)
         return Likelihood(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def count(data: Any) -> int:
+    """The number of images."""
+    return len(tf.nest.flatten(data)[0])
+
+
+def _padded(array: np.ndarray, size: int) -> tf.Tensor:
+    """The rows as float32, with rows of zeros up to `size`."""
+    pad = [(0, size - len(array))] + [(0, 0)] * (array.ndim - 1)
+    return tf.constant(np.pad(array.astype(np.float32), pad))

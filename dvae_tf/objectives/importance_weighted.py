@@ -10,10 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from dvae_tf.config import Config
-from dvae_tf.model import DVAE, log_bernoulli
+from dvae_tf.model import Wiring
 from dvae_tf.objectives.gradient_factor import GradientFactor
-from dvae_tf.objectives.terms import Terms, ramp, summarise
+from dvae_tf.objectives.terms import Terms, summarise
 from dvae_tf.posteriors.posterior import Draws
 from dvae_tf.priors import prior
 from dvae_tf.tasks import Likelihood, Task
@@ -21,14 +20,14 @@ from sampler.populations.population import Population
 from sampler.weights import resampling
 
 
-def kl_weight(config: Config, step: tf.Tensor) -> tf.Tensor:
-    """lambda: from 0 to 1, linearly over the first `kl_warmup` of the run."""
-    return ramp(config, step, config.kl_warmup)
+def kl_weight(ramp: tf.Tensor) -> tf.Tensor:
+    """lambda: from 0 to 1 during the warm-up."""
+    return ramp
 
 
 def importance_weighted(
-    model: DVAE,
-    x: tf.Tensor,
+    model: Wiring,
+    data: Any,
     chains: tf.Tensor,
     population: Population,
     kl_weight: tf.Tensor,
@@ -58,7 +57,7 @@ def importance_weighted(
 
     Args:
       model: the DVAE.
-      x: images, [B, D].
+      data: images, [B, *shape]; of a conditional model a pair of these and c.
       chains: states of the images' chains, [B, K, chain_width].
       population: weighted samples of the prior at its present parameters.
       kl_weight: lambda, in [0, 1].
@@ -67,7 +66,7 @@ def importance_weighted(
       bound: 'importance_weighted' or 'variational'.
     """
     plain, variational = iw_gradient == "iwae", bound == "variational"
-    inputs, targets = model.task.split(x)
+    inputs, targets, given = model.split(data)
     phi = model.phi(inputs, training=True)
     fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
     theta = model.prior.machine()
@@ -75,8 +74,8 @@ def importance_weighted(
     sample = model.posterior.sample(phi, chains, seed)
     sample = sample._replace(zeta=factor.apply(sample.zeta))
 
-    logits = model.decode(sample.zeta, training=True)
-    log_px = log_bernoulli(targets[:, None], logits)
+    outputs = model.decode(sample.zeta, given, training=True)
+    log_px = model.log_px(targets, outputs)
     log_prior = model.relaxation.log_prior(theta, sample.zeta)
     log_q = model.posterior.log_q(phi if plain else fixed_phi, sample)
     log_w = log_px + kl_weight * (log_prior - log_q)
@@ -90,7 +89,7 @@ def importance_weighted(
 
     if not (plain or variational):
         factor.set((kl_weight * shares + 1 - kl_weight)[..., None])
-    return objective, summarise(fixed_phi, sample, logits, log_px, log_prior, log_q, shares)
+    return objective, summarise(fixed_phi, sample, outputs, log_px, log_prior, log_q, shares)
 
 
 def marginal(model: Any, log_px: tf.Tensor, draws: Draws) -> Likelihood:
@@ -116,4 +115,4 @@ def marginal(model: Any, log_px: tf.Tensor, draws: Draws) -> Likelihood:
     return Likelihood(resampling.log_mean_exp(log_joint), elbo, ess)
 
 
-VAE = Task(importance_weighted, kl_weight, lambda x: (x, x), marginal, has_prior=True)
+VAE = Task(importance_weighted, kl_weight, marginal, has_prior=True)

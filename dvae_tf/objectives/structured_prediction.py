@@ -7,9 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from dvae_tf.config import Config
-from dvae_tf.model import DVAE, log_bernoulli
-from dvae_tf.objectives.terms import Terms, ramp, summarise
+from dvae_tf.model import Wiring
+from dvae_tf.objectives.terms import Terms, summarise
 from dvae_tf.posteriors.posterior import Draws
 from dvae_tf.tasks import Likelihood, Task
 from sampler.populations.population import Population
@@ -18,14 +17,14 @@ from sampler.weights import resampling
 LEAST_ENTROPY_WEIGHT = 0.05
 
 
-def entropy_weight(config: Config, step: tf.Tensor) -> tf.Tensor:
-    """lambda: from 1 to 0.05, linearly over the first half of the run."""
-    return 1 - (1 - LEAST_ENTROPY_WEIGHT) * ramp(config, step, 0.5)
+def entropy_weight(ramp: tf.Tensor) -> tf.Tensor:
+    """lambda: from 1 to 0.05 during the warm-up, which a run lets take its first half."""
+    return 1 - (1 - LEAST_ENTROPY_WEIGHT) * ramp
 
 
 def structured_prediction(
-    model: DVAE,
-    x: tf.Tensor,
+    model: Wiring,
+    data: Any,
     chains: tf.Tensor,
     population: Population,
     entropy_weight: tf.Tensor,
@@ -41,26 +40,26 @@ def structured_prediction(
     is that of -log q(zeta_k), phi stopped inside, as E_q[d log q / d phi] = 0.
 
     Args:
-      model: the DVAE; its prior and `population` play no part, nor do `iw_gradient` and `bound`.
-      x: images, [B, D]; x1 is the first half of their pixels.
+      model: the DVAE; `population`, `iw_gradient` and `bound` play no part.
+      data: what is predicted and what is given, as the model's condition has them.
       chains: states of the images' chains, [B, K, chain_width].
       entropy_weight: lambda.
       seed: int32, shape [2].
     """
     del population, iw_gradient, bound
-    inputs, targets = model.task.split(x)
+    inputs, targets, given = model.split(data)
     phi = model.phi(inputs, training=True)
     fixed_phi = tf.nest.map_structure(tf.stop_gradient, phi)
     sample = model.posterior.sample(phi, chains, seed)
 
-    logits = model.decode(sample.zeta, training=True)
-    log_px = log_bernoulli(targets[:, None], logits)
+    outputs = model.decode(sample.zeta, given, training=True)
+    log_px = model.log_px(targets, outputs)
     log_q = model.posterior.log_q(fixed_phi, sample)
     bound = tf.reduce_logsumexp(log_px, 1) - math.log(chains.shape[1])
     objective = tf.reduce_mean(bound) - entropy_weight * tf.reduce_mean(log_q)
 
     shares, no_prior = tf.nn.softmax(log_px, 1), tf.zeros_like(log_px)
-    return objective, summarise(fixed_phi, sample, logits, log_px, no_prior, log_q, shares)
+    return objective, summarise(fixed_phi, sample, outputs, log_px, no_prior, log_q, shares)
 
 
 def conditional(model: Any, log_px: tf.Tensor, draws: Draws) -> Likelihood:
@@ -82,12 +81,4 @@ def conditional(model: Any, log_px: tf.Tensor, draws: Draws) -> Likelihood:
     return Likelihood(tf.reduce_logsumexp(log_joint, -1), elbo, ess)
 
 
-def halves(x: Any) -> tuple[Any, Any]:
-    """The first half of the pixels [..., D] (the top of an image), and the rest."""
-    half = x.shape[-1] // 2
-    return x[..., :half], x[..., half:]
-
-
-STRUCTURED_PREDICTION = Task(
-    structured_prediction, entropy_weight, halves, conditional, has_prior=False
-)
+STRUCTURED_PREDICTION = Task(structured_prediction, entropy_weight, conditional, has_prior=False)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from dvae_tf.config import Config
 from dvae_tf.posteriors.posterior import Sample
 
 
@@ -21,7 +20,7 @@ class Terms(NamedTuple):
       inside: fraction of zeta strictly inside (0, 1).
       phi: the posteriors' parameters, without gradient.
       chains: the images' advanced chains, [B, K, chain_width].
-      logits: of the predicted pixels, [B, D], from the first sample of each image.
+      outputs: of the decoder, [B, ...], from the first sample of each image.
     """
 
     log_likelihood: tf.Tensor
@@ -31,19 +30,18 @@ class Terms(NamedTuple):
     inside: tf.Tensor
     phi: Any
     chains: tf.Tensor
-    logits: tf.Tensor
+    outputs: tf.Tensor
 
 
-def ramp(config: Config, step: tf.Tensor, fraction: float) -> tf.Tensor:
-    """From 0 to 1, linearly over the first `fraction` of the run; 1 if that is none."""
-    length = fraction * config.num_steps
+def ramp(step: tf.Tensor, length: float) -> tf.Tensor:
+    """From 0 to 1, linearly over the first `length` steps; 1 if that is none."""
     return tf.minimum(tf.cast(step, tf.float32) / length, 1.0) if length else tf.constant(1.0)
 
 
 def summarise(
     phi: Any,
     sample: Sample,
-    logits: tf.Tensor,
+    outputs: tf.Tensor,
     log_px: tf.Tensor,
     log_prior: tf.Tensor,
     log_q: tf.Tensor,
@@ -52,7 +50,7 @@ def summarise(
     """`Terms` of the posteriors phi, without gradient, and their samples.
 
     Args:
-      logits: [B, K, D].
+      outputs: of the decoder, [B, K, ...].
       log_px, log_prior, log_q: [B, K].
       shares: each sample's share of its image's importance weights, [B, K].
     """
@@ -65,5 +63,5 @@ def summarise(
         inside=tf.reduce_mean(tf.cast((zeta > 0) & (zeta < 1), tf.float32)),
         phi=phi,
         chains=sample.chains,
-        logits=logits[:, 0],
+        outputs=outputs[:, 0],
     )

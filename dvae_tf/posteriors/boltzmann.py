@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from dvae_tf.posteriors import backpropagation
 from dvae_tf.posteriors.posterior import Draws, Posterior, Sample
-from dvae_tf.relaxations import Relaxation
 from sampler import seeds
 from sampler.annealing import bridge, chains
 from sampler.families import Family, Spin
@@ -24,24 +24,27 @@ class BoltzmannPosterior(Posterior):
     continuous, four.
 
     Args:
-      families, sizes: of the blocks.
-      num_sweeps: s, hard sweeps of a chain for each sample.
-      num_relaxed_sweeps: t, relaxed sweeps, through which the gradient flows.
-      relaxation: of the units in these.
+      sweeps: s, hard sweeps of a chain for each sample.
+      relaxed_sweeps: t, relaxed sweeps, through which the gradient flows.
+
+    Raises:
+      ValueError: fewer than one of either.
     """
 
-    def __init__(
-        self,
-        families: tuple[Family, ...],
-        sizes: tuple[int, ...],
-        num_sweeps: int,
-        num_relaxed_sweeps: int,
-        relaxation: Relaxation,
-    ):
-        super().__init__(name="posterior")
+    def __init__(self, sweeps: int = 10, relaxed_sweeps: int = 1):
+        super().__init__()
+        for name, found in (("sweeps", sweeps), ("relaxed_sweeps", relaxed_sweeps)):
+            if found < 1:
+                raise ValueError(f"{name}: found {found}; accepted: 1 or more")
+        self.num_sweeps, self.num_relaxed_sweeps = sweeps, relaxed_sweeps
+
+    def get_config(self) -> dict[str, Any]:
+        """The sweeps."""
+        return {"sweeps": self.num_sweeps, "relaxed_sweeps": self.num_relaxed_sweeps}
+
+    def set_blocks(self, families: tuple[Family, ...], sizes: tuple[int, ...]) -> None:
+        """Says what phi's blocks are; for a subclass's `attach`."""
         self.families, self.block_sizes = families, sizes
-        self.num_sweeps, self.num_relaxed_sweeps = num_sweeps, num_relaxed_sweeps
-        self.relaxation = relaxation
         self.chain_width = sum(sizes[1:])
         discrete = all(family.discrete for family in families[1:])
         self.chain_dtype = tf.uint8 if discrete else tf.float32  # type: ignore[misc]

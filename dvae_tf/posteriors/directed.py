@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from dvae_tf.config import Config
 from dvae_tf.networks import perceptron
 from dvae_tf.posteriors.posterior import Draws, Posterior, Sample
-from dvae_tf.relaxations import Relaxation, discrete_log_prob
+from dvae_tf.relaxations import discrete_log_prob
 from sampler import seeds
 from sampler.families import Bernoulli
 
@@ -27,6 +28,7 @@ class Hierarchy(NamedTuple):
     weights: tuple[tuple[tf.Tensor, ...], ...]
 
 
+@keras.saving.register_keras_serializable(package="dvae_tf")
 class DirectedPosterior(Posterior):
     """q(z | x) = prod_i q(z_i | c, z_<i), each q factorial, sampled group by group.
 
@@ -35,22 +37,43 @@ class DirectedPosterior(Posterior):
     undirected posterior's head does: one group is that posterior without couplings, step by step.
 
     Args:
-      config: n latents, which `num_layers` groups cut into equal parts; whether the context is
-        shared, and if not, the hidden units of each group's network.
-      context_size: features of the context.
-      relaxation: of the units.
-      seed: of the initial kernels.
+      layers: L, the groups, equal parts of the latents.
+      hidden_units: of each group's own network, which is then fed the encoder's features; none
+        where the groups share these as their context.
+
+    Raises:
+      ValueError: fewer than one group; latents that don't divide into them.
     """
 
-    def __init__(self, config: Config, context_size: int, relaxation: Relaxation, seed: int):
-        super().__init__(name="posterior")
-        num_layers, hidden = config.num_layers, config.hidden_units
-        self.relaxation, self.units = relaxation, config.num_latents // num_layers
+    def __init__(self, layers: int = 1, hidden_units: Sequence[int] = ()):
+        super().__init__()
+        if layers < 1:
+            raise ValueError(f"layers: found {layers}; accepted: 1 or more")
+        self.num_layers, self.hidden_units = layers, tuple(hidden_units)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {"layers": self.num_layers, "hidden_units": list(self.hidden_units)}
+
+    @classmethod
+    def of_run(cls, config: Config) -> DirectedPosterior:
+        """With the flags' groups, and their hidden layers where they share none."""
+        return cls(config.num_layers, () if config.shared_context else config.hidden_units)
+
+    def attach(self, num_latents: tuple[int, ...], num_features: int, seed: int) -> None:
+        """See `Posterior.attach`."""
+        total, num_layers = sum(num_latents), self.num_layers
+        if total % num_layers:
+            raise ValueError(
+                f"num_latents: found {num_latents}; accepted by DirectedPosterior with "
+                f"layers={num_layers}: a multiple of {num_layers} in all"
+            )
+        self.units = total // num_layers
         self.networks = []
         for i in range(num_layers):
             name = "fields" if i == 0 else f"fields_{i}"
-            network = perceptron(() if config.shared_context else hidden, self.units, name, seed)
-            network.build((None, context_size + i * self.units))
+            network = perceptron(self.hidden_units, self.units, name, seed)
+            network.build((None, num_features + i * self.units))
             self.networks.append(network)
 
     def call(self, context: tf.Tensor, training: bool = False) -> Hierarchy:

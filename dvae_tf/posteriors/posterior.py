@@ -37,26 +37,54 @@ class Draws(NamedTuple):
 
 
 class Posterior(keras.layers.Layer):
-    """A map from the encoder's context to phi, a value made of tensors, and what is done with it.
+    """A map from the encoder's features to phi, a value made of tensors, and what is done with it.
 
     All that a gradient flows through is in phi, so that
     `tf.nest.map_structure(tf.stop_gradient, phi)` is the paper's sg(phi). A new posterior is a
-    subclass, made as `(config, context_size, relaxation, seed)`: the features of its contexts, the
-    `Relaxation` of its units, and the seed of its kernels. What is below is all that others know.
+    subclass: made with its own settings, which Keras saves, and then given its place in a model by
+    `attach`. What is below is all that others know.
 
     Attributes:
       chain_width: numbers in a persistent state of a training image; 0 where samples need none.
       chain_dtype: of these.
+      relaxation: the `relaxations.Relaxation` of its units in training; the model sets it.
     """
 
     chain_width: int = 0
     chain_dtype: ClassVar[tf.DType] = tf.uint8
+    relaxation: Any = None
+
+    def __init__(self) -> None:
+        super().__init__(name="posterior")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of an equal posterior, as Keras saves it."""
+        return {}
+
+    def get_build_config(self) -> None:
+        """None: Keras leaves it to the model to build its parts."""
+
+    @classmethod
+    def of_run(cls, config: Config) -> Posterior:
+        """The posterior that the command line's flags describe."""
+        del config
+        return cls()
 
     @classmethod
     def memory(cls, config: Config) -> tuple[int, int]:
         """Numbers in the phi of an image, and bytes of a chain, about: (0, 0) if negligible."""
         del config
         return 0, 0
+
+    def attach(self, num_latents: tuple[int, ...], num_features: int, seed: int) -> None:
+        """Makes the layers, for latents in blocks and contexts [B, num_features].
+
+        Args:
+          seed: of the initial kernels.
+
+        Raises:
+          ValueError: latents that this posterior can't have.
+        """
 
     def call(self, context: tf.Tensor, training: bool = False) -> Any:
         """phi(x) for context [B, features]."""

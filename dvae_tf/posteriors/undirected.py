@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -10,7 +11,6 @@ import tensorflow as tf
 from dvae_tf.config import Config
 from dvae_tf.networks import BatchNorm, dense
 from dvae_tf.posteriors.boltzmann import BoltzmannPosterior
-from dvae_tf.relaxations import Relaxation
 from sampler.machines.ising import AnyIsingRBM, IsingRBM
 from sampler.machines.low_rank import LowRankIsingRBM
 
@@ -22,8 +22,9 @@ they do. The README says what has been measured.
 """
 
 
-class UndirectedPosterior(BoltzmannPosterior):
-    """Maps the encoder's context to an RBM of spins, and samples that RBM.
+@keras.saving.register_keras_serializable(package="dvae_tf")
+class RBMPosterior(BoltzmannPosterior):
+    """Maps the encoder's features to an RBM of spins, and samples that RBM.
 
     The head emits Ising fields f = dense(c) and couplings J = coupling_scale BN(dense(c)) /
     sqrt(n); in parameters of binary units (b and W from a dense layer) training diverges. Of low
@@ -31,25 +32,54 @@ class UndirectedPosterior(BoltzmannPosterior):
     head, the sweeps and the energies cost time linear in n. For unequal sides n is sqrt(n1 n2).
 
     Args:
-      config: its sides, `coupling_scale` (1.5 in the paper's experiments; 0 gives independent
-        units, mean field), `coupling_rank` (r; 0 for full couplings) and numbers of sweeps.
-      context_size: of no concern here.
-      relaxation: of the units in relaxed sweeps.
-      seed: of the initial kernels.
+      sweeps, relaxed_sweeps: s and t of Algorithm 1.
+      rank: r; 0 for full couplings.
+      coupling_scale: 1.5 in the paper's experiments; 0 gives independent units, mean field.
+
+    Raises:
+      ValueError: sweeps of less than 1; a negative rank or scale; latents of more or fewer blocks
+        than two.
     """
 
-    def __init__(self, config: Config, context_size: int, relaxation: Relaxation, seed: int):
-        del context_size
+    def __init__(
+        self,
+        sweeps: int = 10,
+        relaxed_sweeps: int = 1,
+        rank: int = 0,
+        coupling_scale: float = 1.5,
+    ):
+        super().__init__(sweeps, relaxed_sweeps)
+        for name, found in (("rank", rank), ("coupling_scale", coupling_scale)):
+            if found < 0:
+                raise ValueError(f"{name}: found {found}; accepted: 0 or more")
+        self.rank, self.coupling_scale = rank, coupling_scale
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        own = {"rank": self.rank, "coupling_scale": self.coupling_scale}
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def of_run(cls, config: Config) -> RBMPosterior:
+        """With the flags' sweeps, rank and scale."""
         sweeps = config.posterior_sweeps, config.relaxed_sweeps
-        super().__init__(IsingRBM.families, config.sides, *sweeps, relaxation)
-        (self.n1, self.n2), self.rank = config.sides, config.coupling_rank
-        n1, n2 = config.sides
+        return cls(*sweeps, config.coupling_rank, config.coupling_scale)
+
+    def attach(self, num_latents: tuple[int, ...], num_features: int, seed: int) -> None:
+        """See `Posterior.attach`."""
+        if len(num_latents) != 2:
+            raise ValueError(
+                f"num_latents: found {num_latents}; accepted by {type(self).__name__}: two blocks, "
+                "(n1, n2)"
+            )
+        self.set_blocks(IsingRBM.families, num_latents)
+        self.n1, self.n2 = n1, n2 = num_latents
         self.fields = dense(n1 + n2, use_bias=True, name="fields", seed=seed)
         factors = 2 if self.rank else 1
         outputs = (n1 + n2) * self.rank if self.rank else n1 * n2
         self.couplings = dense(outputs, use_bias=False, name="couplings", seed=seed)
         # a product of two factors has the scale, and gamma the start, of what is emitted whole
-        scale = config.coupling_scale / math.sqrt(math.sqrt(n1 * n2) * max(1, self.rank))
+        scale = self.coupling_scale / math.sqrt(math.sqrt(n1 * n2) * max(1, self.rank))
         initial = keras.initializers.Constant(INITIAL_COUPLING_GAMMA ** (1 / factors))
         self.batch_norm = BatchNorm(
             scale ** (1 / factors), gamma_initializer=initial, name="couplings_batch_norm"

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dvae_tf.config import Config
+from dvae_tf.registry import PRIOR_SAMPLERS
 from sampler import gibbs, seeds
 from sampler.annealing import ais, bridge, schedules
 from sampler.machines.machine import AnyMachine
@@ -27,13 +29,54 @@ POPULATION, TEMPERATURES, SWEEPS = 1000, 300, 20
 
 
 class Prior(keras.layers.Layer):
-    """Trainable parameters of a machine over the latents; a new prior is a subclass, of a `Config`.
+    """Trainable parameters of a machine over the latents, and how samples follow it in training.
+
+    A new prior is a subclass: made with its own settings, which Keras saves, and then given its
+    place in a model by `attach`.
+
+    Args:
+      chains: samples for the gradient of log Z.
+      sweeps: Gibbs sweeps of these at each step.
+      sampler: a name of `registry.PRIOR_SAMPLERS`.
 
     Attributes:
       penalties: by the variable's name, the factor of its part in the weight decay; 0 elsewhere.
+
+    Raises:
+      ValueError: no chains or sweeps, or an unknown sampler.
     """
 
     penalties: ClassVar[dict[str, float]] = {}
+
+    def __init__(self, chains: int = 1000, sweeps: int = 5, sampler: str = "pa"):
+        super().__init__(name="prior")
+        for name, found in (("chains", chains), ("sweeps", sweeps)):
+            if found < 1:
+                raise ValueError(f"{name}: found {found}; accepted: 1 or more")
+        if sampler not in PRIOR_SAMPLERS:
+            accepted = ", ".join(PRIOR_SAMPLERS)
+            raise ValueError(f"sampler: found {sampler!r}; accepted: {accepted}")
+        self.num_chains, self.num_sweeps, self.sampler = chains, sweeps, sampler
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of an equal prior, as Keras saves it."""
+        return {"chains": self.num_chains, "sweeps": self.num_sweeps, "sampler": self.sampler}
+
+    def get_build_config(self) -> None:
+        """None: Keras leaves it to the model to build its parts."""
+
+    @classmethod
+    def of_run(cls, config: Config) -> Prior:
+        """The prior that the command line's flags describe."""
+        return cls(config.prior_chains, config.prior_sweeps, config.prior_sampler)
+
+    def attach(self, num_latents: tuple[int, ...]) -> None:
+        """Makes the parameters, for latents in blocks.
+
+        Raises:
+          ValueError: latents that this prior can't have.
+        """
+        raise NotImplementedError
 
     def machine(self) -> AnyMachine:
         """theta as a value, without batch dimensions; its blocks side by side are the latents."""

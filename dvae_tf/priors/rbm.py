@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import keras
 import tensorflow as tf
 
-from dvae_tf.config import Config
 from dvae_tf.priors.prior import Prior
 from sampler.machines import ising
 from sampler.machines.rbm import RBM
 
 
+@keras.saving.register_keras_serializable(package="dvae_tf")
 class RBMPrior(Prior):
     """Fields and couplings of the prior's Ising spins s = 2z - 1, all zero at first.
 
@@ -19,9 +20,13 @@ class RBMPrior(Prior):
     # of J: the penalty is on what acts on bits, W = 4J
     penalties = {"j": 16.0}
 
-    def __init__(self, config: Config):
-        super().__init__(name="prior")
-        n1, n2 = config.sides
+    def attach(self, num_latents: tuple[int, ...]) -> None:
+        """See `Prior.attach`: two blocks, n1 and n2."""
+        if len(num_latents) != 2:
+            raise ValueError(
+                f"num_latents: found {num_latents}; accepted by RBMPrior: two blocks, (n1, n2)"
+            )
+        n1, n2 = num_latents
         self.f1 = self.add_weight(name="f1", shape=(n1,), initializer="zeros")
         self.f2 = self.add_weight(name="f2", shape=(n2,), initializer="zeros")
         self.j = self.add_weight(name="j", shape=(n1, n2), initializer="zeros")

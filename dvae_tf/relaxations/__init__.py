@@ -13,12 +13,16 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from dvae_tf.config import PAPER
 from dvae_tf.priors import prior
 from dvae_tf.registry import CATEGORICAL, PLUGGED_IN, SMOOTHINGS
 from dvae_tf.relaxations import overlapping
 from sampler import seeds
 from sampler.families import Bernoulli, Categorical, Family, Spin
 from sampler.machines.machine import AnyMachine
+
+SHARPNESS = PAPER["sharpness"]
+"""Of each, where none is given."""
 
 
 class Relaxation(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from dvae_tf.config import Config
-from dvae_tf.model import DVAE
+from dvae_tf.model import Wiring
 from dvae_tf.progress import say
 from dvae_tf.training.state import State
 from sampler.io.errors import reason
@@ -55,7 +55,7 @@ class Checkpoints:
         self,
         log_dir: Path,
         config: Config,
-        model: DVAE,
+        model: Wiring,
         optimizer: keras.optimizers.Optimizer,
         states: Sequence[State],
         follower: tf.Module | None = None,

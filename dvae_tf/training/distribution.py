@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from dvae_tf.config import Config, ConfigError
-from dvae_tf.model import DVAE
 from dvae_tf.training.batches import batch_indices, shard
 from dvae_tf.training.state import State
-from dvae_tf.training.step import FusedAdam, TrainStep
+from dvae_tf.training.step import TrainStep
 from dvae_tf.training.workers import Ending, check_tf_config, workers_watched
 
 
@@ -37,11 +37,25 @@ STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy]] = {
 }
 
 
+class Shared(NamedTuple):
+    """What replicas share, of a model that is trained without a `Config`.
+
+    Attributes:
+      strategy: its name, for messages.
+      batch_size, prior_chains: of all together.
+    """
+
+    strategy: str
+    batch_size: int
+    prior_chains: int
+
+
 class Distribution:
     """A strategy, and this process's place in it.
 
     Args:
       config: with `strategy`, a name of `STRATEGIES`.
+      strategy: the strategy itself, where it has been chosen already.
 
     Attributes:
       strategy: of tf.distribute.
@@ -55,10 +69,10 @@ class Distribution:
       ConfigError: TF_CONFIG tells of no worker, or batch or prior samples can't be shared equally.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config | Shared, strategy: tf.distribute.Strategy | None = None):
         if config.strategy == "multi_worker":
             check_tf_config(os.environ.get("TF_CONFIG"))
-        self.strategy = STRATEGIES[config.strategy]()
+        self.strategy = strategy or STRATEGIES[config.strategy]()
         if self.strategy.num_replicas_in_sync == 1:
             self.strategy = tf.distribute.get_strategy()
         self.num_replicas: int = self.strategy.num_replicas_in_sync
@@ -110,31 +124,34 @@ class Distribution:
         return self.strategy.experimental_local_results(results)[0]
 
 
-def new_steps(
-    distribution: Distribution,
-    config: Config,
-    model: DVAE,
-    optimizer: FusedAdam,
-    images: np.ndarray,
-) -> list[TrainStep]:
-    """The steps of a process's own replicas over their shards of `images` [N, D], new states."""
-    steps = []
+def new_steps(distribution: Distribution, model: Any, images: Any) -> list[TrainStep]:
+    """The steps of a process's own replicas over their shards of `images`, with new states.
+
+    Args:
+      model: a compiled `DVAE`.
+      images: [N, *shape], or a pair of these and of conditions.
+    """
+    steps, settings = [], model.settings
+    num_images = len(tf.nest.flatten(images)[0])
     for replica, device in zip(distribution.replicas, distribution.devices, strict=True):
-        own = images[shard(len(images), replica, distribution.num_replicas)]
+        part = shard(num_images, replica, distribution.num_replicas)
         with tf.device(device):
-            state = State(config, model, len(own), replica, distribution.num_replicas)
-            steps.append(TrainStep(config, model, state, tf.constant(own), optimizer, replica))
+            own = tf.nest.map_structure(lambda a: tf.constant(a[part]), images)  # noqa: B023
+            size, seed = part.stop - part.start, settings.seed
+            count = distribution.num_replicas
+            state = State(model, size, settings.num_samples, seed, replica, count)
+            steps.append(TrainStep(model, state, own, model.optimizer, settings, replica))
     return steps
 
 
 def batch(
-    distribution: Distribution, config: Config, num_images: int, step: int
+    distribution: Distribution, num_images: int, batch_size: int, seed: int, step: int
 ) -> tuple[np.ndarray, ...]:
     """Images of a step, numbered within the shard, [B / R] for each of the process's replicas."""
     sizes = (shard(num_images, r, distribution.num_replicas) for r in distribution.replicas)
-    size = config.batch_size // distribution.num_replicas
+    size = batch_size // distribution.num_replicas
     return tuple(
-        batch_indices(part.stop - part.start, size, config.seed, step, replica)
+        batch_indices(part.stop - part.start, size, seed, step, replica)
         for replica, part in zip(distribution.replicas, sizes, strict=True)
     )
 
@@ -165,7 +182,7 @@ class DistributedStep:
           detailed: see `TrainStep.__call__`.
 
         Returns:
-          Scalars by name, means over all replicas; `logits` of the first own replica's images.
+          Scalars by name, means over all replicas; `outputs` of the first own replica's images.
         """
         with workers_watched(self.distribution.num_workers):
             info = self._run(indices, detailed)
@@ -191,6 +208,6 @@ class DistributedStep:
 
         info = step.advance(indices[own], detailed, gradients_fn)
         info["wish"] = self.distribution.ending.wish.read_value()
-        logits = info.pop("logits")
+        outputs = info.pop("outputs")
         means = context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.stack(list(info.values())))
-        return {**dict(zip(info, tf.unstack(means), strict=True)), "logits": logits}
+        return {**dict(zip(info, tf.unstack(means), strict=True)), "outputs": outputs}

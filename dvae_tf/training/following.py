@@ -6,7 +6,6 @@ import functools
 
 import tensorflow as tf
 
-from dvae_tf.config import Config
 from dvae_tf.priors.prior import Prior
 from sampler import seeds
 from sampler.populations import followers
@@ -17,14 +16,14 @@ class PriorFollower(tf.Module):
     """A `sampler` follower of a prior, kept in variables so that checkpoints have it.
 
     Args:
-      config: the run's, of which the seed matters.
       prior: the model's.
+      seed: of the run.
     """
 
-    def __init__(self, config: Config, prior: Prior):
+    def __init__(self, prior: Prior, seed: int):
         super().__init__()
         self._prior = prior
-        self._seed = seeds.fold_in(seeds.make_seed(config.seed), 3)
+        self._seed = seeds.fold_in(seeds.make_seed(seed), 3)
         follower = followers.start(prior.machine(), seed=seeds.fold_in(self._seed, 0))
         self.values = [tf.Variable(t) for t in tf.nest.flatten(follower)]
         self._packed = functools.partial(tf.nest.pack_sequence_as, follower)

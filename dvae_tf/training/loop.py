@@ -15,12 +15,11 @@ from dvae_tf import interrupts
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.data import Dataset
 from dvae_tf.evaluation.evaluate import Evaluator, subset
-from dvae_tf.model import DVAE, log_bernoulli
+from dvae_tf.factory import new_model
 from dvae_tf.progress import say
 from dvae_tf.training.checkpoints import Checkpoints
 from dvae_tf.training.distribution import DistributedStep, Distribution, batch, new_steps
 from dvae_tf.training.following import PriorFollower
-from dvae_tf.training.step import new_optimizer
 from dvae_tf.training.summaries import Summaries
 
 SCALARS_EVERY = 100
@@ -50,13 +49,14 @@ class Trainer:
         self.config, self.dataset = config, dataset
         self.distribution = distribution = Distribution(config)
         with distribution.strategy.scope():
-            self.model = DVAE(config, dataset.train_mean, seed=config.seed)
-            optimizer = new_optimizer(config, self.model)
-        steps = new_steps(distribution, config, self.model, optimizer, dataset.train)
+            self.model = new_model(config, dataset.train_mean)
+            optimizer = self.model.optimizer
+            optimizer.build(self.model.trainable_variables)
+        steps = new_steps(distribution, self.model, dataset.train)
         states = [step.state for step in steps]
         self.state = states[0]
         has_prior = self.model.task.has_prior
-        self.follower = PriorFollower(config, self.model.prior) if has_prior else None
+        self.follower = PriorFollower(self.model.prior, config.seed) if has_prior else None
         alone = distribution.num_replicas == 1
         self.step_fn = steps[0] if alone else DistributedStep(distribution, steps)
         self.checkpoints = Checkpoints(
@@ -134,8 +134,9 @@ class Trainer:
     @functools.cached_property
     def _nll_of_means(self) -> float:
         """Validation NLL of a model that has learned nothing but the pixels' means."""
-        _, targets = self.model.task.split(tf.constant(self.dataset.valid, tf.float32))
-        return -float(tf.reduce_mean(log_bernoulli(targets, self.model.logit_mean)))
+        _, targets, _ = self.model.split(tf.constant(self.dataset.valid, tf.float32))
+        logits = tf.constant(self.model.decoder.get_layer("logit_mean").values)
+        return -float(tf.reduce_mean(self.model.log_px(targets, logits)))
 
     def _train(self, deadline: float) -> bool:
         """Whether it came to the end before `deadline` (of `time.monotonic`)."""
@@ -168,7 +169,9 @@ class Trainer:
     def _step(self, step: int) -> float:
         config = self.config
         detailed = step % SCALARS_EVERY == 0 or step == 1
-        images = batch(self.distribution, config, len(self.dataset.train), step - 1)
+        images = batch(
+            self.distribution, len(self.dataset.train), config.batch_size, config.seed, step - 1
+        )
         indices = images[0] if self.distribution.num_replicas == 1 else np.stack(images)
         info = self.step_fn(tf.constant(indices), tf.constant(detailed))
         objective = float(info["train/objective"])
@@ -178,7 +181,7 @@ class Trainer:
                 f"{config.learning_rate}, try a smaller one in another --log_dir; last good "
                 f"checkpoint: {self.checkpoints.latest or 'none yet'}"
             )
-        logits = info.pop("logits")
+        outputs = info.pop("outputs")
         if "prior/resampled" in info:
             self._resampled += float(info["prior/resampled"])
             info["prior/resampled"] = self._resampled / SCALARS_EVERY
@@ -191,7 +194,7 @@ class Trainer:
             population, _ = self.state.read()
             # those of the chief's first shard, the only ones that are shown
             x = self.dataset.train[images[0]]
-            self.summaries.details(self.model, population, x, logits.numpy(), step)
+            self.summaries.details(self.model, population, x, outputs, step)
         return objective
 
     def _follow(self, step: int) -> dict[str, float]:

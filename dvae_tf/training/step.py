@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
 from dvae_tf.config import Config
-from dvae_tf.model import DVAE
-from dvae_tf.networks import LOGITS_SCALE
-from dvae_tf.objectives.terms import Terms
+from dvae_tf.likelihoods import registered
+from dvae_tf.model import Wiring
+from dvae_tf.networks import LOGITS_SCALE, ScaledDense
+from dvae_tf.objectives.terms import Terms, ramp
 from dvae_tf.registry import PRIOR_SAMPLERS
-from dvae_tf.training.state import State, replica_seed
+from dvae_tf.training.state import State, new_chains, replica_seed
 from sampler import seeds
 from sampler.populations.population import Population
 
@@ -34,11 +36,12 @@ def paper_schedule(config: Config) -> LearningRateSchedule:
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
 
 
+@registered
 class LinearSchedule(LearningRateSchedule):
     """The base rate to `constant_rate` of a run, but for the slow start, then linearly to 0."""
 
-    def __init__(self, config: Config):
-        self.config = config
+    def __init__(self, config: Config | str):
+        self.config = Config.parse(config) if isinstance(config, str) else config
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate of a step, from 0."""
@@ -51,7 +54,7 @@ class LinearSchedule(LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         """Keras' arguments of a copy."""
-        return {"config": self.config}
+        return {"config": self.config.to_json()}
 
 
 SCHEDULES: dict[str, Callable[[Config], LearningRateSchedule]] = {
@@ -60,6 +63,7 @@ SCHEDULES: dict[str, Callable[[Config], LearningRateSchedule]] = {
 }
 
 
+@registered
 class FusedAdam(keras.optimizers.Adam):
     """Keras' Adam by TensorFlow's kernel for it, which goes over memory once (outside XLA).
 
@@ -87,92 +91,133 @@ class FusedAdam(keras.optimizers.Adam):
         )
 
 
-def new_optimizer(config: Config, model: DVAE) -> FusedAdam:
-    """Adam over a model's variables."""
-    optimizer = FusedAdam(learning_rate(config), epsilon=config.adam_epsilon)
-    optimizer.build(model.trainable_variables)
-    return optimizer
+def new_optimizer(config: Config) -> FusedAdam:
+    """Adam with a run's schedule."""
+    return FusedAdam(learning_rate(config), epsilon=config.adam_epsilon)
+
+
+class Settings(NamedTuple):
+    """What a step is told beside model, optimizer and state.
+
+    Attributes:
+      num_samples: K, samples per image of the bound.
+      kl_warmup: steps over which the task's weight is annealed: of the KL from 0 to 1.
+      bound: 'importance_weighted', or 'variational': the mean of K bounds of one sample.
+      iw_gradient: 'dreg' or 'iwae', of the former.
+      weight_decay: factor of the penalty 1/2 ||v||^2 on kernels, batch norms' gammas, couplings.
+      seed: of everything random.
+      jit_compile: whether XLA compiles the step.
+    """
+
+    num_samples: int = 1
+    kl_warmup: float = 0
+    bound: str = "importance_weighted"
+    iw_gradient: str = "dreg"
+    weight_decay: float = 1e-4
+    seed: int = 0
+    jit_compile: bool = True
 
 
 class TrainStep:
     """A step over (model, optimizer, state), compiled as one where it is called.
 
     Args:
-      images: the training images, [N, D]; uint8 in {0, 1}, or float32 probabilities, of which each
-        batch is binarised anew.
-      optimizer: default: a new one.
+      data: the training images, [N, *shape], as the likelihood keeps them, or a pair of these and
+        of what they are conditional on; None if batches are handed in.
       replica: the number of the replica whose state and images these are.
     """
 
     def __init__(
         self,
-        config: Config,
-        model: DVAE,
+        model: Wiring,
         state: State,
-        images: tf.Tensor,
-        optimizer: FusedAdam | None = None,
+        data: Any,
+        optimizer: keras.Optimizer,
+        settings: Settings,
         replica: int = 0,
     ):
-        self.config, self.model, self.state = config, model, state
-        self.images = images
-        self.optimizer = optimizer or new_optimizer(config, model)
-        self.seed = seeds.fold_in(replica_seed(config.seed, replica), 1)
-        penalties = model.prior.penalties
-        self.decay = [
-            config.weight_decay * _penalty(v, penalties) for v in model.trainable_variables
-        ]
+        self.model, self.state, self.settings = model, state, settings
+        self.data, self.optimizer = data, optimizer
+        optimizer.build(model.trainable_variables)
+        self.seed = seeds.fold_in(replica_seed(settings.seed, replica), 1)
+        decay = settings.weight_decay
+        self.decay = [decay * factor for factor in _penalties(model)]
+        self._gradients = tf.function(
+            functools.partial(self.gradients, self.update_prior),
+            autograph=False,
+            jit_compile=settings.jit_compile,
+        )
 
     @tf.function(autograph=False)
     def __call__(self, indices: tf.Tensor, detailed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Trains on the images `indices` [B]; returns scalars by name, and `logits` [B, D].
+        """Trains on the images `indices` [B]; returns scalars by name, and `outputs` [B, ...].
 
         Args:
           indices: int32, [B].
           detailed: whether the costlier scalars (gradient norm, mean |W|) are wanted; 0 otherwise.
         """
-        return self.advance(indices, detailed, self._compiled)
+        return self.advance(indices, detailed, self._gradients)
+
+    @tf.function(autograph=False)
+    def feed(
+        self, data: Any, indices: tf.Tensor | None, detailed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Trains on a batch that is handed in; `indices` [B] are its images' chains' places.
+
+        None, and chains start afresh, with the sweeps of one step from their beginning.
+        """
+        if indices is not None:
+            return self.advance(indices, detailed, self._gradients, data)
+        batch_size = tf.nest.flatten(data)[0].shape[0]
+        seed = seeds.fold_in(self.seed, self.state.step.read_value(), 3)
+        chains = new_chains(self.model, self.settings.num_samples, batch_size, seed)
+        gradients, _, info = self._gradients(data, chains, detailed)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        return info
 
     def advance(
-        self, indices: tf.Tensor, detailed: tf.Tensor, gradients_fn: Callable[..., tuple]
+        self,
+        indices: tf.Tensor,
+        detailed: tf.Tensor,
+        gradients_fn: Callable[..., tuple],
+        data: Any = None,
     ) -> dict[str, tf.Tensor]:
-        """The step, with `gradients` or a form of it."""
-        x, chains = tf.gather(self.images, indices), tf.gather(self.state.chains, indices)
-        gradients, chains, info = gradients_fn(x, chains, detailed)
+        """The step, by `gradients` or a form of it, on `data` or the images `indices`."""
+        if data is None:
+            data = tf.nest.map_structure(lambda a: tf.gather(a, indices), self.data)
+        chains = tf.gather(self.state.chains, indices)
+        gradients, chains, info = gradients_fn(data, chains, detailed)
         self.optimizer.apply(gradients, self.model.trainable_variables)
         self.state.chains.scatter_update(tf.IndexedSlices(chains, indices))
         return info
 
-    @tf.function(autograph=False, jit_compile=True)
-    def _compiled(self, x: tf.Tensor, chains: tf.Tensor, detailed: tf.Tensor) -> tuple:
-        return self.gradients(self.update_prior, x, chains, detailed)
-
     def gradients(
         self,
         update_prior: Callable[[tf.Tensor], tuple],
-        x: tf.Tensor,
+        data: Any,
         chains: tf.Tensor,
         detailed: tf.Tensor,
     ) -> tuple[list[tf.Tensor], tf.Tensor, dict[str, tf.Tensor]]:
         """Gradients of the loss, the images' advanced chains, and what `__call__` returns."""
-        model, config, task = self.model, self.config, self.model.task
+        model, settings, task = self.model, self.settings, self.model.task
         step = self.state.step.read_value()
         seed = seeds.fold_in(self.seed, step)
-        weight = task.weight(config, step)
+        weight = task.weight(ramp(step, settings.kl_warmup))
         population, prior_info = update_prior(seeds.fold_in(seed, 0))
-        x = self._binarise(x, seeds.fold_in(seed, 1))
+        data = self._prepare(data, seeds.fold_in(seed, 1))
 
         with tf.GradientTape() as tape:
             objective, terms = task.objective(
                 model,
-                x,
+                data,
                 chains,
                 population,
                 weight,
                 seeds.fold_in(seed, 2),
-                config.iw_gradient,
-                config.bound,
+                settings.iw_gradient,
+                settings.bound,
             )
-            loss = -objective
+            loss = tf.add_n([-objective, *model.regularisers()])
         variables = model.trainable_variables
         gradients = tape.gradient(
             loss, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
@@ -187,12 +232,12 @@ class TrainStep:
             "train/log_likelihood": terms.log_likelihood,
             "train/log_posterior": terms.log_posterior,
             f"train/{task.weight.__name__}": weight,
-            "train/learning_rate": self.optimizer.learning_rate,
+            "train/learning_rate": tf.convert_to_tensor(self.optimizer.learning_rate),
             "train/importance_ess": terms.importance_ess,
             "posterior/fraction_inside": terms.inside,
             **prior_info,
             **self._details(gradients, terms, detailed),
-            "logits": terms.logits,
+            "outputs": terms.outputs,
         }
         self.state.step.assign_add(1)
         return gradients, terms.chains, info
@@ -211,14 +256,15 @@ class TrainStep:
 
         return tf.cond(detailed, compute, lambda: tf.nest.map_structure(tf.zeros_like, compute()))
 
-    def update_prior(self, seed: tf.Tensor) -> tuple[Population, dict[str, tf.Tensor]]:
+    def update_prior(self, seed: tf.Tensor) -> tuple[Population | None, dict[str, tf.Tensor]]:
         """The prior's samples at its present parameters, and what is shown of them."""
+        prior = getattr(self.model, "prior", None)
+        if prior is None:
+            return None, {}
         population, old = self.state.read()
-        if not self.model.task.has_prior:
-            return population, {}
-        theta = self.model.prior.machine()
-        update = PRIOR_SAMPLERS.load(self.config.prior_sampler)
-        population, info = update(old, theta, population, seed, self.config.prior_sweeps)
+        theta = prior.machine()
+        update = PRIOR_SAMPLERS.load(prior.sampler)
+        population, info = update(old, theta, population, seed, prior.num_sweeps)
         self.state.write(population, theta)
         return population, {
             "prior/rms_coupling": theta.rms_coupling(),
@@ -227,19 +273,29 @@ class TrainStep:
             "prior/survivors": info.survivors,
         }
 
-    def _binarise(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        if self.images.dtype == tf.uint8:
-            return tf.cast(x, tf.float32)
-        return tf.cast(seeds.uniform(seed, x.shape.as_list()) < x, tf.float32)
+    def _prepare(self, data: Any, seed: tf.Tensor) -> Any:
+        """A batch as the likelihood makes it ready for training."""
+        x, *rest = tf.nest.flatten(data)
+        x = self.model.likelihood.prepare(x, seed)
+        return tf.nest.pack_sequence_as(data, [x, *rest])
 
 
-def _penalty(variable: keras.Variable, of_prior: dict[str, float]) -> float:
-    """Factor of 1/2 ||v||^2 in the penalty on dense kernels, batch norm's gamma and the prior.
+def traces(step: TrainStep) -> list[int]:
+    """How often the graphs of a step's calls on its own images were traced: once each, or why?"""
+    functions: list[Any] = [step.__call__, step._gradients]
+    return [function.experimental_get_tracing_count() for function in functions]
+
+
+def _penalties(model: Wiring) -> list[float]:
+    """Factors of 1/2 ||v||^2 in the penalty on kernels, batch norms' gammas and the prior.
 
     It is on what acts: of the pixels' logits, the kernel times its factor.
     """
-    if "prior" in variable.path.split("/"):
-        return of_prior.get(variable.name, 0.0)
-    if variable.path.endswith("logits/kernel"):
-        return LOGITS_SCALE**2
-    return float(variable.name in ("kernel", "gamma"))
+    factors = {id(v): float(v.name in ("kernel", "gamma")) for v in model.trainable_variables}
+    for layer in getattr(model.decoder, "layers", []):
+        if isinstance(layer, ScaledDense):
+            factors[id(layer.kernel)] = LOGITS_SCALE**2
+    if model.has_prior:
+        for v in model.prior.trainable_variables:
+            factors[id(v)] = model.prior.penalties.get(v.name, 0.0)
+    return [factors[id(v)] for v in model.trainable_variables]

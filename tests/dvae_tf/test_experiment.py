@@ -8,11 +8,10 @@ import disks
 import numpy as np
 import pytest
 
-from dvae_tf import experiment
+from dvae_tf import experiment, pictures
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.data import DataError
 from dvae_tf.files import write_atomically
-from dvae_tf.pictures import save_png
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,7 @@ def full(*paths: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "write", [write_atomically, lambda path, _: save_png(np.ones((8, 8)), path)]
+    "write", [write_atomically, lambda path, _: pictures.save({"white": np.ones((8, 8))}, path)]
 )
 def test_full_disk_names_the_file_and_leaves_the_old_one(write, tmp_path, monkeypatch):
     path = tmp_path / "file"

@@ -6,11 +6,10 @@ import numpy as np
 import oracles
 import pytest
 import tensorflow as tf
+from stand_in import StandIn
 
-from dvae_tf import generation, relaxations
-from dvae_tf.config import Config
-from dvae_tf.posteriors.undirected import UndirectedPosterior
-from dvae_tf.registry import TASKS
+from dvae_tf import generation
+from dvae_tf.posteriors.undirected import RBMPosterior
 from sampler import seeds
 from sampler.machines.ising import from_binary
 from sampler.machines.rbm import RBM
@@ -18,7 +17,7 @@ from sampler.machines.rbm import RBM
 UNITS = 4
 
 
-class Transparent:
+class Transparent(StandIn):
     """A model whose pixels are its latents, and whose posteriors are given."""
 
     def __init__(self, prior, posteriors=()):
@@ -27,16 +26,14 @@ class Transparent:
             tf.constant(np.stack(t), tf.float32) for t in zip(*posteriors, strict=True)
         ]
 
-    task = TASKS.load("vae")
-
     def draw(self, inputs: tf.Tensor, num_samples: int, betas: tf.Tensor, seed: tf.Tensor):
         del inputs
-        posterior = UndirectedPosterior(
-            Config(num_latents=2 * UNITS), 0, relaxations.make("pwl", 4.0), 0
-        )
+        posterior = RBMPosterior()
+        posterior.attach((UNITS, UNITS), 0, 0)
         return posterior.draw(from_binary(RBM(*self._posteriors)), num_samples, betas, seed)
 
-    def decode(self, z: tf.Tensor) -> tf.Tensor:
+    def decode(self, z: tf.Tensor, given=None) -> tf.Tensor:
+        del given
         return 1000 * (z - 0.5)
 
     def prior_machine(self) -> RBM:

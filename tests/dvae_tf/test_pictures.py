@@ -30,16 +30,10 @@ def test_reconstructions_stand_below_their_images():
     np.testing.assert_allclose(values, expected, atol=1e-6)
 
 
-def test_side_by_side():
-    left, right = np.zeros((4, 6), np.float32), np.full((4, 5), 0.5, np.float32)
-    both = pictures.side_by_side(left, right)
-    np.testing.assert_array_equal(both[0], [0] * 6 + [1] * 2 + [0.5] * 5)
-
-
-def test_png_keeps_levels_and_enlarges_small_pictures(tmp_path):
-    picture = np.array([[0.0, 1.0], [0.5, 0.2]])
-    pictures.save_png(picture, tmp_path / "picture.png")
-    decoded = tf.io.decode_png((tmp_path / "picture.png").read_bytes()).numpy()[..., 0]
-    assert decoded.shape == (560, 560)
-    corners = decoded[::559, ::559]
-    np.testing.assert_array_equal(corners, [[0, 255], [128, 51]])
+def test_pictures_stand_side_by_side(tmp_path):
+    black, white = np.zeros((40, 60), np.float32), np.ones((40, 60), np.float32)
+    pictures.save({"black": black, "white": white}, tmp_path / "picture.png")
+    pixels = tf.io.decode_png((tmp_path / "picture.png").read_bytes(), 1).numpy()[..., 0]
+    assert pixels.shape == (600, 1104)
+    middle = pixels[330]
+    np.testing.assert_array_equal(middle[[276, 828]], [0, 255])

@@ -12,7 +12,7 @@ from fuzz.sandbox import Sandbox
 from dvae_tf import data
 from dvae_tf.config import Config
 from dvae_tf.export import export
-from dvae_tf.model import DVAE
+from dvae_tf.factory import new_model
 
 FLOOR = 96 << 20
 """Bytes that TensorFlow may take to build an export's graphs; 50.0 and 53.1 MiB were the most in
@@ -24,7 +24,7 @@ def whole(tmp_path_factory) -> Path:
     config = Config(num_latents=4, hidden_units=(4,), num_temperatures=2, prior_temperatures=2)
     folder = tmp_path_factory.mktemp("whole") / "saved_model"
     train_mean = data.load("digits", "unused").train_mean
-    export(DVAE(config, train_mean, seed=1), folder, 0.0, config.num_temperatures)
+    export(new_model(config, train_mean), folder, 0.0, config.num_temperatures)
     return folder
 
 

@@ -21,7 +21,7 @@ class FakeModel:
     def check_pixels(self, num_pixels, dataset):
         assert (num_pixels, dataset) == (64, "digits")
 
-    def encode(self, x):
+    def encode_parameters(self, x):
         return {"b1": x, "b2": x, "w": x}
 
     def prior_machine(self):

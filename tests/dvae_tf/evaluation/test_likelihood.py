@@ -9,9 +9,10 @@ import oracles
 import pytest
 import tensorflow as tf
 
+from dvae_tf.dvae import DVAE
 from dvae_tf.evaluation import likelihood as module
 from dvae_tf.evaluation.likelihood import LikelihoodOfMany, likelihood
-from dvae_tf.model import DVAE, log_bernoulli
+from dvae_tf.factory import new_model
 from dvae_tf.tasks import Likelihood
 from sampler import seeds
 from sampler.annealing import bridge, chains, schedules
@@ -71,7 +72,7 @@ def test_unweighted_end_states_would_be_biased(model, images, exact):
     begun = chains.initial(route, 4, seeds.fold_in(seed, 0))
     ended = chains.anneal(route, begun, betas(2), seeds.fold_in(seed, 1))
     z = route.complete(ended.state, 1.0, seeds.fold_in(seed, 2))
-    log_px = log_bernoulli(images[IMAGE], model.decode(tf.concat(z, -1)))
+    log_px = model.log_px(images[IMAGE][None], model.decode(tf.concat(z, -1)))
     log_ratio = log_px - model.prior_machine().energy(z) + phi.energy(z)
     log_z_phi = oracles.log_z(*(t[0].numpy() for t in phi))
     log_estimate = resampling.log_mean_exp(tf.cast(log_ratio, tf.float64)) + log_z_phi
@@ -108,7 +109,7 @@ def test_elbo_equals_the_enumerated_bound(model, images, exact):
 @pytest.fixture(scope="module")
 def mean_field(digits, small_config) -> DVAE:
     config = dataclasses.replace(small_config, coupling_scale=0.0)
-    model = DVAE(config, digits.train_mean, seed=2)
+    model = new_model(dataclasses.replace(config, seed=2), digits.train_mean)
     w = np.random.default_rng(0).normal(0, 1, model.prior.j.shape)
     model.prior.assign(model.prior_machine()._replace(w=tf.constant(w, tf.float32)))
     return model

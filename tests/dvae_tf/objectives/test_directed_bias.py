@@ -10,11 +10,12 @@ import numpy as np
 import oracles
 import pytest
 import tensorflow as tf
+from stand_in import StandIn
 
 from dvae_tf import config, relaxations
 from dvae_tf.posteriors.directed import DirectedPosterior
 from dvae_tf.priors.rbm import RBMPrior
-from dvae_tf.registry import RELAXATIONS, TASKS
+from dvae_tf.registry import RELAXATIONS
 from sampler import seeds
 from sampler.machines.rbm import RBM
 from sampler.populations import population as populations
@@ -47,30 +48,30 @@ The densities' bounds are those of continuous units, which is what their bias is
 """
 
 
-class Replicas:
+class Replicas(StandIn):
     """What the objective asks of a model: the fields of both groups are each replica's context."""
 
     def __init__(self, name: str):
         self.relaxation = relaxations.make(name, config.PAPER["sharpness"][family(name)])
-        settings = config.Config(posterior="directed", num_latents=2 * SIDE, num_layers=2)
-        self.posterior = DirectedPosterior(settings, 2 * SIDE, self.relaxation, seed=0)
+        self.posterior = DirectedPosterior(layers=2)
+        self.posterior.relaxation = self.relaxation
+        self.posterior.attach((SIDE, SIDE), 2 * SIDE, seed=0)
         first, second = self.posterior.networks
         identity = np.eye(2 * SIDE)
         first.layers[-1].kernel.assign(identity[:, :SIDE])
         second.layers[-1].kernel.assign(np.concatenate([identity[:, SIDE:], DEPENDENCE]))
         self.context = tf.constant(np.tile(FIELDS, (REPLICAS, 1)), tf.float32)
-        self.prior = RBMPrior(settings)
+        self.prior = RBMPrior()
+        self.prior.attach((SIDE, SIDE))
         self.prior.assign(RBM(*(tf.constant(t, tf.float32) for t in THETA)))
-
-    task = TASKS.load("vae")
 
     def phi(self, inputs, training: bool):
         del inputs, training
         return self.posterior(self.context)
 
-    def decode(self, z, training: bool):
+    def decode(self, z, given, training: bool):
         """Logits so large and negative that log p(x = 1) = logit, which is linear in z."""
-        del training
+        del given, training
         return tf.reduce_sum(z * tf.constant(REWARD, tf.float32), -1, keepdims=True) - 40.0
 
 

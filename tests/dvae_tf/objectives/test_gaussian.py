@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
+from stand_in import StandIn
 
-from dvae_tf.config import Config
 from dvae_tf.posteriors.posterior import Sample
 from dvae_tf.priors.rbm import RBMPrior
 from dvae_tf.registry import TASKS
@@ -39,15 +39,15 @@ class Gaussian(NamedTuple):
     scale: tf.Tensor
 
 
-class Model:
+class Model(StandIn):
     """What the objectives ask of a model, its posterior and its relaxation."""
 
     def __init__(self, task: str, loc: float, scale: float, count: int):
-        # all of an image is given, and all is predicted
-        self.task = TASKS.load(task)._replace(split=lambda x: (x, x))
+        self.task = TASKS.load(task)
         self.parameters = [tf.fill([count, 1, 1], v) for v in (loc, scale)]
         self.posterior = self.relaxation = self
-        self.prior = RBMPrior(Config(num_latents=2))
+        self.prior = RBMPrior()
+        self.prior.attach((1, 1))
 
     def phi(self, inputs, training: bool):
         del inputs, training
@@ -65,8 +65,8 @@ class Model:
         del theta
         return self._log_normal(zeta)[..., 0]
 
-    def decode(self, z, training: bool):
-        del training
+    def decode(self, z, given, training: bool):
+        del given, training
         return _log_likelihood(z) - LOW
 
     def _log_normal(self, z):

@@ -11,12 +11,11 @@ import numpy as np
 import oracles
 import pytest
 import tensorflow as tf
+from stand_in import StandIn
 
 from dvae_tf import relaxations
-from dvae_tf.config import Config
 from dvae_tf.posteriors import undirected
 from dvae_tf.priors.rbm import RBMPrior
-from dvae_tf.registry import TASKS
 from sampler import seeds
 from sampler.machines import ising
 from sampler.machines.rbm import RBM
@@ -30,7 +29,7 @@ REWARD = np.array([0.5, -1.0, 0.8, 0.2, -0.6, 0.9, -0.3, 0.4], np.float32)
 """c: log p(x | zeta) is c'zeta up to a constant."""
 
 
-class Replicas:
+class Replicas(StandIn):
     """What the objective asks of a model, with one posterior for the whole batch.
 
     Args:
@@ -44,20 +43,19 @@ class Replicas:
         binary = RBM(*(tf.constant(t, tf.float32) for t in copies))
         self.parameters = [tf.Variable(t) for t in ising.from_binary(binary)]
         self.relaxation = relaxations.make(relaxation, sharpness)
-        config = Config(num_latents=2 * UNITS, posterior_sweeps=40)
-        self.posterior = undirected.UndirectedPosterior(config, 0, self.relaxation, 0)
-        self.prior = RBMPrior(config)
+        self.posterior = undirected.RBMPosterior(sweeps=40)
+        self.posterior.relaxation, self.prior = self.relaxation, RBMPrior()
+        self.posterior.attach((UNITS, UNITS), 0, 0)
+        self.prior.attach((UNITS, UNITS))
         self.prior.assign(RBM(*(tf.constant(t, tf.float32) for t in theta)))
-
-    task = TASKS.load("vae")
 
     def phi(self, x: tf.Tensor, training: bool = False) -> ising.IsingRBM:
         del x, training
         return ising.IsingRBM(*(tf.convert_to_tensor(v) for v in self.parameters))
 
-    def decode(self, z: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def decode(self, z: tf.Tensor, given=None, training: bool = False) -> tf.Tensor:
         """Logits so large and negative that log p(x = 1) = logit, which is linear in z."""
-        del training
+        del given, training
         return tf.reduce_sum(z * REWARD, -1, keepdims=True) - 50.0
 
 
@@ -247,7 +245,7 @@ def test_posterior_s_entropy_term_sends_no_gradient_to_its_own_parameters():
     # E_phi - E_theta is zero for every zeta, and so is each replica's gradient.
     phi = random_rbm(0, 1.5)
     model = Replicas(phi, phi, 4.0, 100)
-    model.decode = lambda z, training: tf.zeros([100, 1, 1])
+    model.decode = lambda z, given, training: tf.zeros([100, 1, 1])
     for gradient in run(model, enumerated_population(phi))[2]:
         np.testing.assert_allclose(gradient, 0, atol=1e-4)
 

@@ -51,8 +51,10 @@ def machine(kind: str, values: list) -> Machine:
 
 def posterior(kind: str, relaxed: int, relaxation: str = "pwl", sharpness: float = 4.0):
     families, sizes, _ = KINDS[kind]
-    made = relaxations.make(relaxation, sharpness)
-    return BoltzmannPosterior(families, sizes, 30, relaxed, made)
+    made = BoltzmannPosterior(30, relaxed)
+    made.set_blocks(families, sizes)
+    made.relaxation = relaxations.make(relaxation, sharpness)
+    return made
 
 
 def nodes(kind: str) -> tuple[list[np.ndarray], np.ndarray]:
@@ -191,7 +193,9 @@ def test_log_q_holds_the_gradient_of_its_normaliser(kind):
 def test_categorical_units_take_concrete_alone():
     families = Categorical(3), Bernoulli()
     q = Machine(families, (tf.zeros([2, 6]), tf.zeros([2, 2])), {(0, 1): tf.ones([2, 6, 2])})
-    made = BoltzmannPosterior(families, (6, 2), 2, 2, relaxations.make("concrete", 10.0))
+    made = BoltzmannPosterior(2, 2)
+    made.set_blocks(families, (6, 2))
+    made.relaxation = relaxations.make("concrete", 10.0)
     zeta, _ = made.sample(q, made.initial_chains([2, 4], seeds.make_seed(0)), seeds.make_seed(1))
     ones = tf.reduce_sum(tf.reshape(zeta[..., :6], [2, 4, 2, 3]), -1)
     np.testing.assert_allclose(ones, 1, rtol=1e-5)

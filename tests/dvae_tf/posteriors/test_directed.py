@@ -11,10 +11,9 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import relaxations
-from dvae_tf.config import Config
 from dvae_tf.posteriors.directed import DirectedPosterior
 from dvae_tf.posteriors.posterior import Sample
-from dvae_tf.posteriors.undirected import UndirectedPosterior
+from dvae_tf.posteriors.undirected import RBMPosterior
 from sampler import seeds
 
 SIDE = 3
@@ -25,15 +24,9 @@ BETAS = tf.constant([0.0, 1.0])
 
 def make(num_layers: int, hidden: tuple[int, ...] = (), name: str = "pwl") -> DirectedPosterior:
     """A posterior with biases and dependences of order one."""
-    relaxation = relaxations.make(name, 4.0)
-    config = Config(
-        posterior="directed",
-        num_latents=2 * SIDE,
-        num_layers=num_layers,
-        shared_context=not hidden,
-        hidden_units=hidden or (1,),
-    )
-    posterior = DirectedPosterior(config, FEATURES, relaxation, seed=0)
+    posterior = DirectedPosterior(num_layers, hidden)
+    posterior.relaxation = relaxations.make(name, 4.0)
+    posterior.attach((SIDE, SIDE), FEATURES, seed=0)
     generator = np.random.default_rng(1)
     for network in posterior.networks:
         bias = network.layers[-1].bias
@@ -81,10 +74,8 @@ def test_log_prob_in_training_is_the_enumerated_one_at_hard_states(num_layers, c
 
 def test_one_group_is_an_rbm_without_couplings(context):
     directed = make(1)
-    relaxation = relaxations.make("pwl", 4.0)
-    undirected = UndirectedPosterior(
-        Config(num_latents=2 * SIDE, coupling_scale=0.0), FEATURES, relaxation, seed=0
-    )
+    undirected = RBMPosterior(coupling_scale=0.0)
+    undirected.attach((SIDE, SIDE), FEATURES, seed=0)
     phi = undirected(context)
     undirected.fields.bias.assign(directed.networks[0].layers[-1].bias)
     np.testing.assert_array_equal(

@@ -6,26 +6,19 @@ import pytest
 import tensorflow as tf
 
 from dvae_tf import relaxations
-from dvae_tf.config import Config
 from dvae_tf.posteriors.backpropagation import ising_sweeps, relaxed_sweeps
-from dvae_tf.posteriors.undirected import UndirectedPosterior
+from dvae_tf.posteriors.undirected import RBMPosterior
 from sampler import seeds
 from sampler.machines.ising import IsingRBM, from_binary
 from sampler.machines.low_rank import LowRankIsingRBM
 from sampler.machines.rbm import RBM
 
 
-def make(coupling_scale=1.5, sweeps=1, relaxed=1, name="pwl", rank=0) -> UndirectedPosterior:
-    relaxation = relaxations.make(name, 4.0)
-    config = Config(
-        num_latents=8,
-        num_latents_1=3,
-        coupling_scale=coupling_scale,
-        coupling_rank=rank,
-        posterior_sweeps=sweeps,
-        relaxed_sweeps=relaxed,
-    )
-    return UndirectedPosterior(config, 10, relaxation, seed=0)
+def make(coupling_scale=1.5, sweeps=1, relaxed=1, name="pwl", rank=0) -> RBMPosterior:
+    posterior = RBMPosterior(sweeps, relaxed, rank, coupling_scale)
+    posterior.relaxation = relaxations.make(name, 4.0)
+    posterior.attach((3, 5), 10, seed=0)
+    return posterior
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def fake_trainer(small_config, dataset, tmp_path, new_trainer):
             return {
                 "train/objective": tf.constant(objective_fn(step)),
                 "prior/resampled": tf.constant(0.0),
-                "logits": tf.zeros([len(indices), 64]),
+                "outputs": tf.zeros([len(indices), 64]),
             }
 
         step_fn.optimizer = optimizer

@@ -1,0 +1,255 @@
+"""What a trained model answers, whether it is a `DVAE` or a loaded export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dvae_tf import generation
+from dvae_tf.conditions import Condition, Labels, TopHalf
+from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, prior_log_z
+from dvae_tf.evaluation.likelihood import LikelihoodOfMany, count
+from dvae_tf.likelihoods import Likelihood
+from dvae_tf.posteriors.posterior import Draws
+from dvae_tf.priors import prior
+from sampler import seeds
+from sampler.annealing import schedules
+from sampler.machines.low_rank import LowRankRBM
+from sampler.machines.rbm import RBM
+from sampler.weights import resampling
+
+FEWEST = 200
+"""Weighted samples, from which equally weighted ones are chosen."""
+
+PRIOR_TEMPERATURES = 2000
+"""Of the annealing of the prior, each way, where none are asked for."""
+
+
+class Answers:
+    """Sampling, encoding and likelihoods, for a class that is an `evaluation.likelihood.Model`.
+
+    Images are arrays [N, *shape]; `condition` is what the model's own condition takes, an array of
+    N entries, and is left out elsewhere. A seed fixes every random number.
+    """
+
+    image_shape: tuple[int, ...] | None
+    likelihood: Likelihood
+    condition: Condition | None
+    has_prior: bool
+
+    def data(self: Any, x: Any, condition: Any = None, name: str = "x", **how: bool) -> Any:
+        """Images, or a pair of these and conditions, checked and as they are kept.
+
+        Args:
+          name: of the argument, for messages.
+          how: `binarises`, see `likelihoods.Likelihood.check`.
+
+        Raises:
+          ValueError: what the likelihood or the condition can't take, another shape, or one
+            without the other; one line.
+        """
+        x = self.likelihood.check(x, name, **how)
+        if x.ndim < 2:
+            raise ValueError(f"{name}: found shape {x.shape}; accepted: images, [N, *shape]")
+        self.create(tuple(x.shape[1:]))
+        if self.condition is None or isinstance(self.condition, TopHalf):
+            if condition is not None:
+                raise ValueError("condition: found one; accepted by this model: none")
+            return x
+        if condition is None:
+            kind = type(self.condition).__name__
+            raise ValueError(f"condition: found none; accepted: {kind} for each image of {name}")
+        c = self.condition.check(condition)
+        if len(c) != len(x):
+            raise ValueError(
+                f"condition: found {len(c)}; accepted: one for each of {len(x)} images"
+            )
+        return x, c
+
+    def sample(
+        self: Any,
+        num_samples: int,
+        condition: Any = None,
+        seed: int = 0,
+        pixels: bool = False,
+    ) -> np.ndarray:
+        """Images [num_samples, *shape] of the model: means of p(x | z), z from the prior.
+
+        Args:
+          condition: of a conditional model, an entry for each sample, or one for all.
+          pixels: whether pixels are drawn from p(x | z) instead.
+
+        Raises:
+          ValueError: no samples; a model without a prior.
+        """
+        if not self.has_prior:
+            raise ValueError(
+                "sample: this model has no prior; accepted: reconstruct, which predicts images "
+                "from what is given"
+            )
+        if num_samples < 1:
+            raise ValueError(f"num_samples: found {num_samples}; accepted: 1 or more")
+        given, root = self._given(num_samples, condition), seeds.as_seed(seed)
+        draw = _function(self, "latents", lambda *how: prior.sample(self.prior_machine(), *how))
+        z = draw(tf.constant(num_samples), root)
+        outputs = self.decode(z, given)
+        if pixels:
+            return self.likelihood.sample(outputs, seeds.fold_in(root, 1)).numpy()
+        return self.likelihood.mean(outputs).numpy()
+
+    def _given(self, num_samples: int, condition: Any) -> tf.Tensor | None:
+        if self.condition is None:
+            if condition is not None:
+                raise ValueError("condition: found one; accepted by this model: none")
+            return None
+        if condition is None:
+            raise ValueError("condition: found none; accepted: one for each sample, or for all")
+        c = np.asarray(condition)
+        whole = 0 if isinstance(self.condition, Labels) else len(self.condition.shape)
+        if c.ndim == whole:
+            c = np.repeat(c[None], num_samples, 0)
+        c = self.condition.check(c)
+        if len(c) != num_samples:
+            raise ValueError(f"condition: found {len(c)}; accepted: {num_samples}, or one for all")
+        return self.condition.features(tf.constant(c))
+
+    def encode(self: Any, x: Any, condition: Any = None) -> Encoded:
+        """The posteriors q(z | x) of images, or q(z | x, c)."""
+        inputs, _, _ = self.split(_floats(self.data(x, condition)))
+        return Encoded(self, inputs)
+
+    def reconstruct(self: Any, x: Any, condition: Any = None, seed: int = 0) -> np.ndarray:
+        """Means of p(x | z), z a sample of each image's posterior.
+
+        Without a prior these are predictions, [N, *shape] of what the decoder predicts.
+        """
+        data = _floats(self.data(x, condition))
+        reconstruct = _function(self, "reconstruct", partial(generation.reconstruct, self))
+        return reconstruct(data, seeds.as_seed(seed)).numpy()
+
+    def log_likelihood(
+        self: Any,
+        x: Any,
+        condition: Any = None,
+        num_samples: int = 1000,
+        seed: int = 0,
+        num_temperatures: int = 10,
+        prior_temperatures: int = PRIOR_TEMPERATURES,
+    ) -> np.ndarray:
+        """log p(x), or log p(x | c), of each image in nats, float64 [N].
+
+        An importance-weighted estimate, less log Z of the prior by annealed importance sampling,
+        an error of which moves all images alike; `evaluate_nll` says how large it may be.
+
+        Args:
+          num_samples: for each image.
+          num_temperatures: of each posterior's annealing.
+          prior_temperatures: of the prior's, each way.
+        """
+        data = self.data(x, condition)
+        key = "likelihood", num_samples, num_temperatures, min(count(data), 1000)
+        many = _cached(self, key, lambda: LikelihoodOfMany(self, *key[1:]))
+        root = seeds.as_seed(seed)
+        log_marginal = many(data, seeds.fold_in(root, 1)).log_marginal
+        if not self.has_prior:
+            return log_marginal
+        return log_marginal - self._log_z(prior_temperatures, seeds.fold_in(root, 0))
+
+    def _log_z(self: Any, num_temperatures: int, seed: tf.Tensor) -> float:
+        """log Z of the prior; computed once for the same parameters, temperatures and seed."""
+        theta = self.prior_machine()
+        values = [t.numpy().tobytes() for t in (*tf.nest.flatten(theta), seed)]
+        known = _cached(self, "log_z", dict)
+        key = (num_temperatures, *values)
+        if key not in known:
+            bracket = prior_log_z(self, num_temperatures, seed, show_progress=False)
+            known.clear()
+            known[key] = float(bracket.forward.log_z)
+        return known[key]
+
+    def evaluate_nll(
+        self: Any,
+        x: Any,
+        condition: Any = None,
+        num_samples: int = 1000,
+        seed: int = 0,
+        num_temperatures: int = 10,
+        prior_temperatures: int = PRIOR_TEMPERATURES,
+        verbose: bool = False,
+    ) -> Evaluation:
+        """The NLL of images with its error, and log Z of the prior with its bracket.
+
+        The command line's evaluation; see `Evaluation` and `log_likelihood`.
+        """
+        data = self.data(x, condition)
+        settings = num_samples, num_temperatures, prior_temperatures, count(data)
+        return Evaluator(self, *settings, seed)(data, show_progress=verbose)
+
+
+class Encoded:
+    """The posteriors of B images.
+
+    Attributes:
+      rbm: the RBMs of bits, with batch dimension [B]; of an undirected posterior.
+    """
+
+    def __init__(self, model: Any, inputs: Any):
+        self._model, self._inputs = model, inputs
+
+    @property
+    def rbm(self) -> Any:
+        """The RBMs of bits, a machine of `sampler` with batch dimension [B].
+
+        Raises:
+          ValueError: the posterior is none.
+        """
+        parameters = self._model.encoded(self._inputs)
+        if not parameters:
+            raise ValueError("rbm: this posterior is no RBM; accepted: sample and mean")
+        return (RBM if "w" in parameters else LowRankRBM)(**parameters)
+
+    def weighted(self, num_samples: int, seed: int = 0, num_temperatures: int = 20) -> Draws:
+        """Weighted samples, by annealed importance sampling where the posterior needs it."""
+        model, betas = self._model, tf.constant(schedules.linear(num_temperatures))
+        draw = _function(model, "draw", lambda *how: model.draw(*how))
+        return draw(self._inputs, tf.constant(num_samples), betas, seeds.as_seed(seed))
+
+    def sample(self, num_samples: int, seed: int = 0) -> np.ndarray:
+        """Latents [B, num_samples, n] in {0, 1}: weighted ones, resampled by their weights."""
+        draws, root = self.weighted(max(num_samples, FEWEST), seed), seeds.as_seed(seed)
+        parents = resampling.systematic(draws.log_weights, seeds.fold_in(root, 1))
+        order = tf.argsort(seeds.uniform(seeds.fold_in(root, 2), tf.shape(parents)))
+        chosen = tf.gather(parents, order[:, :num_samples], batch_dims=1)
+        return tf.gather(draws.z, chosen, batch_dims=1).numpy()
+
+    def mean(self, num_samples: int = 1000, seed: int = 0) -> np.ndarray:
+        """E[z | x], [B, n], by weighted samples."""
+        draws = self.weighted(num_samples, seed)
+        weights = tf.cast(tf.nn.softmax(draws.log_weights), tf.float32)
+        return tf.einsum("bk,bkn->bn", weights, draws.z).numpy()
+
+
+def _floats(data: Any) -> Any:
+    return tf.nest.map_structure(lambda a: tf.constant(a, tf.float32), data)
+
+
+def _function(model: Any, name: str, function: Callable) -> Callable:
+    """The model's compiled function of this name, which is made at the first call."""
+    return _cached(
+        model, name, lambda: tf.function(function, autograph=False, reduce_retracing=True)
+    )
+
+
+def _cached(model: Any, key: Any, make: Callable[[], Any]) -> Any:
+    """What `make` once returned for this model; kept out of Keras' sight."""
+    known = model.__dict__.get("_answers")
+    if known is None:
+        known = {}
+        object.__setattr__(model, "_answers", known)
+    if key not in known:
+        known[key] = make()
+    return known[key]

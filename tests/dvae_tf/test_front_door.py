@@ -1,0 +1,537 @@
+"""The public face: a model of the user's own networks, from `compile` to `load`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import oracles
+import pytest
+import tensorflow as tf
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+import dvae_tf
+from dvae_tf import networks
+from dvae_tf.data import digits
+from dvae_tf.evaluation.likelihood import likelihood as likelihood_of
+from dvae_tf.export import ExportedModel
+from dvae_tf.training.batches import batch_indices
+from dvae_tf.training.distribution import mirrored
+from dvae_tf.training.step import traces
+from sampler import seeds
+from sampler.machines.rbm import RBM
+
+layers = keras.layers
+UNITS = 4
+STATES = oracles.states(2 * UNITS).astype(np.float32)
+SAMPLES = 2000
+
+
+def convolutional(num_latents: int) -> tuple[keras.Model, keras.Model]:
+    encoder = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(4, 3, strides=4, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(16, activation="tanh"),
+        ]
+    )
+    decoder = keras.Sequential(
+        [
+            keras.Input((num_latents,)),
+            layers.Dense(7 * 7 * 4, activation="relu"),
+            layers.Reshape((7, 7, 4)),
+            layers.Conv2DTranspose(1, 5, strides=4, padding="same"),
+        ]
+    )
+    return encoder, decoder
+
+
+def callbacks(folder: Path) -> list[keras.callbacks.Callback]:
+    return [
+        keras.callbacks.EarlyStopping("val_loss", mode="min", patience=5),
+        keras.callbacks.ModelCheckpoint(folder / "best.keras", "val_loss", save_best_only=True),
+        keras.callbacks.TensorBoard(folder / "events"),
+        keras.callbacks.CSVLogger(folder / "log.csv"),
+        keras.callbacks.BackupAndRestore(folder / "backup"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    """The digits as 28 x 28 x 1 bits, 220 of them."""
+    small = digits.load(Path("unused")).train[:220].reshape(-1, 8, 8)
+    large = np.kron(small, np.ones((3, 3), np.uint8))
+    return np.pad(large, [(0, 0), (2, 2), (2, 2)])[..., None]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("front")
+
+
+@pytest.fixture(scope="module")
+def trained(pictures, folder) -> dvae_tf.DVAE:
+    model = dvae_tf.DVAE(
+        *convolutional(10),
+        num_latents=(6, 4),
+        likelihood=dvae_tf.Bernoulli(),
+        posterior=dvae_tf.RBMPosterior(sweeps=2, rank=0),
+        prior=dvae_tf.RBMPrior(chains=50, sweeps=2),
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(1e-2), valid_samples=5, prior_temperatures=20, kl_warmup=10
+    )
+    validation = pictures[200:].astype(np.float32)
+    model.fit(
+        pictures[:200],
+        batch_size=20,
+        epochs=3,
+        validation_data=validation,
+        callbacks=callbacks(folder),
+        verbose=0,
+    )
+    return model
+
+
+def test_fit_is_traced_once_and_learns(trained):
+    assert traces(trained._training.step_fn) == [1, 1]
+    history = trained.history.history
+    assert len(history["loss"]) == len(history["val_loss"]) == 3
+    assert history["val_loss"][-1] < history["val_loss"][0] < 28 * 28
+    assert history["log_likelihood"][-1] > history["log_likelihood"][0]
+
+
+def test_callbacks_leave_their_files(trained, folder):
+    assert len((folder / "log.csv").read_text().splitlines()) == 4
+    assert list((folder / "events").rglob("events.out.tfevents.*"))
+    best = keras.models.load_model(folder / "best.keras")
+    assert best.image_shape == (28, 28, 1)
+
+
+def test_a_second_fit_goes_on(trained, pictures):
+    # the same graph, whatever the type of the same pixels
+    step = int(trained._training.states[0].step)
+    trained.fit(pictures[:200].astype(bool), batch_size=20, epochs=1, verbose=0)
+    assert int(trained._training.states[0].step) == step + 10
+    assert traces(trained._training.step_fn) == [1, 1]
+
+
+def test_what_a_trained_model_answers(trained, pictures):
+    few = pictures[:5]
+    samples = trained.sample(64, seed=0)
+    assert samples.shape == (64, 28, 28, 1) and samples.min() >= 0 and samples.max() <= 1
+    np.testing.assert_array_equal(samples[:3], trained.sample(64, seed=0)[:3])
+    assert set(np.unique(trained.sample(2, seed=1, pixels=True))) == {0, 1}
+    posteriors = trained.encode(few)
+    assert posteriors.rbm.w.shape == (5, 6, 4)
+    z, mean = posteriors.sample(300, seed=1), posteriors.mean(seed=2)
+    assert z.shape == (5, 300, 10) and set(np.unique(z)) == {0, 1}
+    # two estimates of at least 100 independent samples each
+    assert abs(z.mean(1) - mean).max() < 5 * np.sqrt(0.25 * 2 / 100)
+    assert trained.reconstruct(few, seed=0).shape == few.shape == trained(few).shape
+    result = trained.evaluate_nll(few, num_samples=50, prior_temperatures=50)
+    assert result.bracket[0] <= result.log_z_prior <= result.bracket[1]
+    assert result.stderr > 0 and np.isfinite(result.nll)
+    assert np.isfinite(trained.evaluate(few)) and trained.evaluate(few, return_dict=True)["loss"]
+
+
+def test_saved_exported_and_loaded_it_is_the_same(trained, pictures, tmp_path):
+    few, how = pictures[:5], {"num_samples": 20, "seed": 3, "prior_temperatures": 50}
+    expected = trained.log_likelihood(few, **how)
+    trained.save(tmp_path / "m.keras")
+    trained.export(tmp_path / "export", prior_temperatures=50)
+    exported = ExportedModel(tmp_path / "export")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    for other in (loaded, dvae_tf.load(tmp_path / "export"), exported):
+        np.testing.assert_allclose(other.log_likelihood(few, **how), expected, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(loaded.log_likelihood(few, **how), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(exported.sample(3), trained.sample(3), atol=1e-4)
+    # what a training carries comes along, and the optimizer
+    loaded.compile_from_config(loaded.get_compile_config())
+    values = loaded._carried
+    assert values[0] == int(trained._training.states[0].step)
+    for one, other in zip(values, trained._training.values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# Small models, eagerly: eight pixels, 4 + 4 latents, so that all states are enumerated
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def small(likelihood: dvae_tf.Likelihood, stir: bool = True, **parts) -> dvae_tf.DVAE:
+    """A model of images [2, 4], the same each time, with random weights that matter if stirred."""
+    keras.utils.set_random_seed(0)
+    inputs = [keras.Input((2, 4)), keras.Input((3,))]
+    features = layers.Flatten()(inputs[0])
+    z = keras.Input((2 * UNITS,))
+    seen: list = [inputs[0]], [z]
+    if "condition" in parts:
+        features, seen = layers.Concatenate()([features, inputs[1]]), (inputs, [z, inputs[1]])
+    shape = likelihood.output_shape((2, 4))
+    hidden = layers.Concatenate()(seen[1]) if len(seen[1]) > 1 else z
+    outputs = layers.Reshape(shape)(layers.Dense(int(np.prod(shape)))(hidden))
+    encoder = keras.Model(seen[0] if len(seen[0]) > 1 else inputs[0], features)
+    decoder = keras.Model(seen[1] if len(seen[1]) > 1 else z, outputs)
+    prior = parts.pop("prior", dvae_tf.RBMPrior(chains=20, sweeps=1))
+    posterior = dvae_tf.RBMPosterior(sweeps=1)
+    model = dvae_tf.DVAE(
+        encoder, decoder, (UNITS, UNITS), likelihood, posterior, prior, image_shape=(2, 4), **parts
+    )
+    generator = np.random.default_rng(0)
+    for variable in model.trainable_variables if stir else []:
+        # importance weights are of use where pixels say little
+        start = 0.1 * variable.numpy() if variable.name == "kernel" else variable.numpy()
+        variable.assign(start + 0.1 * generator.standard_normal(variable.shape))
+    return model
+
+
+def log_prior(model: dvae_tf.DVAE) -> np.ndarray:
+    """log p(z) of the 256 states."""
+    machine = model.prior_machine()
+    if isinstance(machine, RBM):
+        exponents = -oracles.energies(*(t.numpy().astype(np.float64) for t in machine)).ravel()
+    else:
+        f, j = model.prior.f.numpy(), model.prior.j.numpy()
+        units = machine.to_units(machine.split(STATES)).numpy()
+        s = 2 * units.astype(np.float64) - 1
+        exponents = s @ f + sum(c * s[:, a] * s[:, b] for (a, b), c in zip(EDGES, j, strict=True))
+    return exponents - logsumexp(exponents)
+
+
+EDGES = [(0, 1), (1, 2), (2, 0), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7), (7, 3)]
+
+
+def normal(scale: float | None) -> Callable:
+    def log_prob(x, outputs):
+        if scale is not None:
+            return norm.logpdf(x, outputs, scale)
+        mean, raw = np.split(outputs, 2, -1)
+        return norm.logpdf(x, mean, np.logaddexp(0, raw) + 1e-3)
+
+    return log_prob
+
+
+def categorical(x, outputs):
+    logits = outputs - logsumexp(outputs, axis=-1, keepdims=True)
+    return np.take_along_axis(logits, np.broadcast_to(x[..., None], (*logits.shape[:-1], 1)), -1)
+
+
+def bernoulli(x, outputs):
+    return np.where(x > 0, -np.logaddexp(0, -outputs), -np.logaddexp(0, outputs))
+
+
+REAL = np.random.default_rng(1).normal(size=(3, 2, 4)).astype(np.float32)
+LEVELS = np.random.default_rng(2).integers(0, 3, (3, 2, 4))
+BITS = np.random.default_rng(3).integers(0, 2, (3, 2, 4))
+CASES = {
+    "normal": (dvae_tf.Normal(0.7), REAL, normal(0.7), {}),
+    "normal, scales learned": (dvae_tf.Normal(None), REAL, normal(None), {}),
+    "categorical": (dvae_tf.Categorical(3), LEVELS, categorical, {}),
+    "labels": (dvae_tf.Bernoulli(), BITS, bernoulli, {"condition": dvae_tf.Labels(3)}),
+    "graph": (dvae_tf.Bernoulli(), BITS, bernoulli, {"prior": EDGES}),
+}
+LABELS = np.array([0, 2, 1])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_log_likelihood_is_the_enumerated_one(case, tmp_path):
+    likelihood, x, log_prob, parts = CASES[case]
+    if "prior" in parts:
+        parts = {"prior": dvae_tf.GraphPrior(parts["prior"], chains=20)}
+    model = small(likelihood, **parts)
+    given = (LABELS,) if "condition" in parts else ()
+    onehot = np.eye(3, dtype=np.float32)[LABELS]
+    truth = []
+    for i in range(len(x)):
+        seen = [STATES, np.tile(onehot[i], (256, 1))] if given else STATES
+        outputs = model.decoder(seen).numpy().astype(np.float64)
+        log_px = log_prob(x[i][None], outputs).reshape(256, -1).sum(1)
+        truth.append(logsumexp(log_px + log_prior(model)))
+    how = {"num_samples": SAMPLES, "prior_temperatures": 100}
+    found = model.log_likelihood(x, *given, **how)
+    data = tf.nest.map_structure(lambda a: tf.constant(a, tf.float32), model.data(x, *given))
+    # the effective number of samples, of other ones, says how far the estimate may be off
+    ess = likelihood_of(model, data, SAMPLES, tf.constant([0.0, 0.5, 1.0]), seeds.make_seed(9)).ess
+    stderr = np.sqrt(1 / ess.numpy() - 1 / SAMPLES)
+    # log Z of the prior, which is nearly independent units, is right to 1e-3
+    assert np.all(abs(found - truth) < 5 * stderr + 1e-3)
+    assert stderr.max() < 0.1
+    samples = model.sample(4, **({"condition": 2} if given else {}))
+    assert samples.shape == (4, 2, 4) and np.isfinite(samples).all()
+    if case not in ("labels", "graph"):
+        return
+    model.export(tmp_path / "m", prior_temperatures=200)
+    assert dvae_tf.load(tmp_path / "m").likelihood.get_config() == likelihood.get_config()
+    exported = ExportedModel(tmp_path / "m")
+    if case == "labels":
+        np.testing.assert_allclose(exported.log_likelihood(x, *given, **how), found, atol=1e-3)
+        return
+    ours, theirs = (model.prior.encode(m.prior_machine()) for m in (model, exported))
+    for name, value in ours.items():
+        np.testing.assert_array_equal(theirs[name], value)
+
+
+def trainable(**settings) -> dvae_tf.DVAE:
+    # a prior that is coupled would be annealed to, eagerly
+    model = small(dvae_tf.Bernoulli(), stir=False)
+    model.compile(keras.optimizers.Adam(1e-2), valid_samples=2, prior_temperatures=4, **settings)
+    return model
+
+
+def variables(model: dvae_tf.DVAE) -> list[np.ndarray]:
+    parts = [*model.variables, *model.optimizer.variables]
+    return [v.numpy() for v in parts] + model._training.values()
+
+
+def assert_equal(ours: dvae_tf.DVAE, theirs: dvae_tf.DVAE) -> None:
+    for one, other in zip(variables(ours), variables(theirs), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+MANY = np.random.default_rng(4).integers(0, 2, (40, 2, 4))
+
+
+def test_a_run_restored_from_its_backup_is_the_run(eagerly, tmp_path):
+    whole, other = trainable(), trainable()
+    whole.fit(MANY, batch_size=40, epochs=2, verbose=0)
+
+    def stop(epoch, logs):
+        raise KeyboardInterrupt
+
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    stopping = keras.callbacks.LambdaCallback(on_epoch_begin=lambda e, _: e and stop(e, _))
+    with pytest.raises(KeyboardInterrupt):
+        other.fit(MANY, batch_size=40, epochs=2, callbacks=[backup, stopping], verbose=0)
+    again = trainable()
+    again.fit(MANY, batch_size=40, epochs=2, callbacks=[backup], verbose=0)
+    assert_equal(again, whole)
+
+
+def test_a_pipeline_with_indices_trains_as_arrays_do(eagerly):
+    arrays, pipeline, afresh = trainable(), trainable(), trainable()
+    arrays.fit(MANY, batch_size=20, epochs=1, verbose=0)
+    rows = np.concatenate([batch_indices(40, 20, 0, step) for step in range(2)])
+    data = tf.data.Dataset.from_tensor_slices((MANY[rows], rows)).batch(20)
+    pipeline.fit(data, epochs=1, verbose=0)
+    # room has been made for more images than there are
+    chains = pipeline._training.states[0].chains
+    chains.assign(chains[:40])
+    assert_equal(pipeline, arrays)
+    afresh.fit(tf.data.Dataset.from_tensor_slices(MANY).batch(30), epochs=1, verbose=0)
+    # the ten images that fill no batch of 30 are left out
+    assert int(afresh._training.states[0].step) == 1
+
+
+def test_probabilities_are_binarised_anew_and_regularizers_count(eagerly):
+    model = trainable(weight_decay=0.0)
+    model.fit(np.full((20, 2, 4), 0.3), batch_size=10, epochs=1, verbose=0)
+    assert np.isfinite(model.evaluate(np.full((5, 2, 4), 0.3)))
+    dense = layers.Dense(8, kernel_regularizer="l2")
+    model.encoder = keras.Sequential([layers.Flatten(), dense])
+    model.encoder(np.zeros((1, 2, 4)))
+    assert len(model.regularisers()) == 1
+
+
+def test_structured_prediction_of_ones_own_parts(eagerly, tmp_path):
+    encoder = keras.Sequential([keras.Input((3,)), layers.Dense(5)])
+    decoder = keras.Sequential([keras.Input((8,)), layers.Dense(8), layers.Reshape((2, 4))])
+    model = dvae_tf.DVAE(
+        encoder, decoder, 8, prior=None, condition=dvae_tf.Given((3,)), image_shape=(2, 4)
+    )
+    model.compile("sgd", valid_samples=2)
+    given = np.random.default_rng(0).normal(size=(40, 3))
+    model.fit(MANY, given, batch_size=20, epochs=1, verbose=0, validation_data=(MANY, given))
+    assert model.reconstruct(MANY, given).shape == (40, 2, 4)
+    found = model.log_likelihood(MANY[:3], given[:3])
+    model.export(tmp_path / "m")
+    exported = ExportedModel(tmp_path / "m")
+    np.testing.assert_allclose(exported.log_likelihood(MANY[:3], given[:3]), found, atol=1e-3)
+    with pytest.raises(ValueError, match="has no prior"):
+        model.sample(3)
+
+
+def test_relaxed_samples_follow_the_machine_and_carry_its_gradient():
+    generator = np.random.default_rng(0)
+    parameters = [generator.normal(size=s).astype(np.float32) for s in ((3,), (2,), (3, 2))]
+    b1, b2, w = map(tf.Variable, parameters)
+    count = 20_000
+    with tf.GradientTape() as tape:
+        machine = RBM(*(tf.convert_to_tensor(v) for v in (b1, b2, w)))
+        zeta, chains = dvae_tf.relaxed_sample(machine, count, sweeps=20, seed=0)
+        total = tf.reduce_mean(zeta[:, 0])
+    states = np.concatenate(
+        [np.repeat(oracles.states(3), 4, 0), np.tile(oracles.states(2), (8, 1))], -1
+    )
+    p = oracles.probabilities(*parameters).ravel()
+    exact = p @ states
+    assert set(np.unique(chains)) == {0, 1}
+    assert abs(chains.numpy().mean(0) - exact).max() < 5 * np.sqrt(0.25 / count)
+    # piece-wise linear: E[zeta] = q but for 0.01
+    assert abs(zeta.numpy().mean(0) - exact).max() < 0.02
+    gradient = tape.gradient(total, b1).numpy()
+    covariance = p @ (states[:, :1] * states[:, :3]) - exact[0] * exact[:3]
+    # one relaxed sweep: of the same sign and size
+    assert abs(gradient[0] - covariance[0]) < 0.5 * covariance[0]
+    _, again = dvae_tf.relaxed_sample(machine, chains, sweeps=1, seed=1)
+    assert again.shape == chains.shape and np.any(again != chains)
+
+
+def dense(*shape: int, inputs: int = 8) -> keras.Model:
+    size = int(np.prod(shape))
+    return keras.Sequential([keras.Input((inputs,)), layers.Dense(size), layers.Reshape(shape)])
+
+
+def flat(outputs: int = 5) -> keras.Model:
+    return keras.Sequential([keras.Input((2, 4)), layers.Flatten(), layers.Dense(outputs)])
+
+
+ENCODER = {"encoder": flat, "decoder": lambda: dense(2, 4), "num_latents": lambda: 8}
+WRONG_PARTS = {
+    "encoder: found outputs of shape (2, 3)": {
+        "encoder": lambda: keras.Sequential([keras.Input((2, 4)), layers.Dense(3)])
+    },
+    "encoder: can't take inputs of shape (2, 4)": {
+        "encoder": lambda: keras.Sequential([keras.Input((3,)), layers.Dense(3)]),
+        "image_shape": lambda: (2, 4),
+    },
+    "encoder: found str": {"encoder": lambda: "encoder"},
+    "decoder: found outputs of shape (8, 1)": {"decoder": lambda: dense(8, 1)},
+    "decoder: found outputs of shape (2, 4); accepted: (2, 4, 3)": {
+        "likelihood": lambda: dvae_tf.Categorical(3)
+    },
+    "num_latents: found (4, 6), 10 in all; accepted by the decoder: 8": {
+        "num_latents": lambda: (4, 6)
+    },
+    "num_latents: found (4, 0)": {"num_latents": lambda: (4, 0)},
+    "num_latents: found (2, 2, 4)": {"num_latents": lambda: (2, 2, 4)},
+    "accepted by this GraphPrior: its 3 nodes": {
+        "prior": lambda: dvae_tf.GraphPrior([(0, 1), (1, 2)])
+    },
+    "posterior: found 'rbm'": {"posterior": lambda: "rbm"},
+    "prior: found None": {"prior": lambda: None},
+    "accepted by DirectedPosterior with layers=3": {
+        "posterior": lambda: dvae_tf.DirectedPosterior(layers=3)
+    },
+}
+
+
+@pytest.mark.parametrize("message", WRONG_PARTS)
+def test_parts_that_do_not_fit(message):
+    parts = {**ENCODER, **WRONG_PARTS[message]}
+    with pytest.raises(ValueError) as caught:
+        dvae_tf.DVAE(**{name: make() for name, make in parts.items()})
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+WRONG_DATA = {
+    "x: found numbers from 0 to 255; accepted by Bernoulli: bits, or probabilities in [0, 1]": (
+        dvae_tf.Bernoulli(),
+        np.linspace(0, 255, 320).reshape(40, 2, 4),
+    ),
+    "x: found NaN": (dvae_tf.Normal(), np.full((40, 2, 4), np.nan)),
+    "integers 0 to 2": (dvae_tf.Categorical(3), np.full((40, 2, 4), 3)),
+    "some not whole": (dvae_tf.Categorical(3), np.full((40, 2, 4), 0.5)),
+    "x: found images of shape (8,)": (dvae_tf.Bernoulli(), MANY.reshape(40, 8)),
+    "x: found an array of <U1": (dvae_tf.Bernoulli(), np.full((40, 2, 4), "a")),
+    "batch_size: found 100; accepted: 1 to the 40": (dvae_tf.Bernoulli(), MANY),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_DATA)
+def test_data_that_cannot_be_taken(message):
+    likelihood, x = WRONG_DATA[message]
+    model = small(likelihood)
+    with pytest.raises(ValueError, match="fit: found a model that is not compiled"):
+        model.fit(x)
+    model.compile()
+    with pytest.raises(ValueError) as caught:
+        model.fit(x)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_other_mistakes_are_one_line():
+    model = small(dvae_tf.Bernoulli())
+    with pytest.raises(ValueError, match=r"accepted by Bernoulli: 0 and 1 alone"):
+        model.log_likelihood(np.full((2, 2, 4), 0.5))
+    with pytest.raises(ValueError, match="condition: found one; accepted by this model: none"):
+        model.encode(MANY, np.zeros(40))
+    conditional = small(dvae_tf.Bernoulli(), condition=dvae_tf.Labels(3))
+    with pytest.raises(ValueError, match="condition: found none"):
+        conditional.encode(MANY)
+    with pytest.raises(ValueError, match=r"integers 0 to 2"):
+        conditional.encode(MANY, np.full(40, 3))
+    with pytest.raises(ValueError, match="condition: found 39; accepted: one for each of 40"):
+        conditional.encode(MANY, np.zeros(39))
+    for wrong, message in (
+        ({"num_samples": 0}, "num_samples: found 0"),
+        ({"relaxation": "power"}, "relaxation: found 'power'; accepted with RBMPosterior"),
+        ({"bound": "tight"}, "bound: found 'tight'"),
+        ({"sharpness": -1.0}, "sharpness: found -1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.compile(**wrong)
+    with pytest.raises(ValueError, match="prior: found one that another model has"):
+        dvae_tf.DVAE(flat(), dense(2, 4), 8, prior=model.prior)
+    with pytest.raises(ValueError, match="no model"):
+        dvae_tf.load(Path("/nowhere/at/all"))
+    with pytest.raises(ValueError, match="scale=0"):
+        dvae_tf.Normal(0)
+
+
+def test_fit_in_a_strategy_s_scope(eagerly):
+    with mirrored().scope():
+        model = trainable()
+    model.fit(MANY, batch_size=20, epochs=1, verbose=0)
+    assert [state.chains.shape[0] for state in model._training.states] == [20, 20]
+    for variable in model.trainable_variables:
+        ours, theirs = model.distribute_strategy.experimental_local_results(variable.value)
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.soak
+def test_convolutions_are_level_with_the_fully_connected_networks():
+    """On the digits, in as many steps: measured with 2,000, both 24+16 units."""
+    dataset = digits.load(Path("unused"))
+    images = {name: dataset.split(name).reshape(-1, 8, 8, 1) for name in ("train", "test")}
+    mean = dataset.train_mean
+    epochs = 2000 // (len(images["train"]) // 100)
+    found = {}
+    for kind in ("dense", "convolutional"):
+        keras.utils.set_random_seed(0)
+        if kind == "dense":
+            encoder = networks.encoder((200, 200), mean, 0)
+            decoder = networks.decoder((200, 200), mean, 0)
+            shape: tuple[int, ...] = (64,)
+        else:
+            encoder = keras.Sequential(
+                [
+                    layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
+                    layers.Flatten(),
+                    layers.Dense(128, activation="relu"),
+                ]
+            )
+            decoder = keras.Sequential(
+                [
+                    layers.Dense(4 * 4 * 32, activation="relu"),
+                    layers.Reshape((4, 4, 32)),
+                    layers.Conv2DTranspose(1, 3, strides=2, padding="same"),
+                ]
+            )
+            shape = (8, 8, 1)
+        model = dvae_tf.DVAE(encoder, decoder, num_latents=(24, 16), image_shape=shape)
+        model.compile(keras.optimizers.Adam(3e-3), kl_warmup=600)
+        train, test = (images[name].reshape(-1, *shape) for name in ("train", "test"))
+        model.fit(train, batch_size=100, epochs=epochs, verbose=0)
+        found[kind] = model.evaluate_nll(test, num_samples=1000).nll
+    print(found)
+    assert found["convolutional"] < found["dense"] + 0.5
