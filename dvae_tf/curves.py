@@ -8,13 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from absl import flags
-from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from dvae_tf import cli
+from dvae_tf import cli, report
 from dvae_tf.config import ConfigError
-from dvae_tf.report import write_png
 
 PANELS = {
     "valid/nll": "validation NLL (nats)",
@@ -48,13 +46,12 @@ def save(log_dir: Path) -> Path:
     panels = [name for name in PANELS if name in scalars]
     if not panels:
         raise ConfigError(f"--log_dir={log_dir}: found no TensorBoard events, accepted is a run's")
-    figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
-    for axis, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    labels = ((PANELS[name], "step", "") for name in panels)
+    figure, axes = report.panels((5 * len(panels), 3.6), *labels)
+    for axis, name in zip(axes, panels, strict=True):
         axis.plot(*scalars[name], marker="." if len(scalars[name][0]) < 50 else "")
-        axis.set(title=PANELS[name], xlabel="step")
-        axis.grid(color="0.9")
     path = log_dir / "curves.png"
-    write_png(path, figure)
+    report.write_png(path, figure)
     return path
 
 

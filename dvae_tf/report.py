@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dvae_tf.files import replaced, write_atomically
+from sampler.io.errors import expect
 
 
 def save(
@@ -23,12 +24,9 @@ def save(
     Args:
       output_dir: folder, created where missing.
       name: of the experiment; files of an earlier run are replaced.
-      rows: the table, whose header is the first row's keys; every row has the same keys.
+      rows: the table, as for `to_csv`.
       figure: made without pyplot, as by `panels`.
       reading: one paragraph: what was run and what came out.
-
-    Raises:
-      ValueError: no rows, or a row's keys are not the first row's.
     """
     paths = [output_dir / f"{name}.{kind}" for kind in ("csv", "png", "md")]
     write_atomically(paths[0], to_csv(rows))
@@ -39,14 +37,11 @@ def save(
 
 
 def to_csv(rows: Sequence[Mapping[str, object]]) -> str:
-    """The rows as CSV text under a header; raises as `save` does."""
-    if not rows:
-        raise ValueError("rows: found none; accepted is at least one")
-    names = list(rows[0])
+    """The rows as CSV text, its header their keys; ValueError unless all have the same ones."""
+    expect(rows, "rows", "none", "at least one")
+    names, text = list(rows[0]), io.StringIO()
     for i, row in enumerate(rows):
-        if set(row) != set(names):
-            raise ValueError(f"rows[{i}]: found the keys {list(row)}; accepted are {names}")
-    text = io.StringIO()
+        expect(set(row) == set(names), f"rows[{i}]", f"the keys {list(row)}", str(names))
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
@@ -59,15 +54,15 @@ def write_png(path: Path, figure: Figure) -> None:
         figure.savefig(temporary, format="png", dpi=150)
 
 
-def panels(size: tuple[float, float], *settings: Mapping[str, Any]) -> tuple[Figure, list[Axes]]:
+def panels(size: tuple[float, float], *labels: tuple[str, str, str]) -> tuple[Figure, list[Axes]]:
     """A figure, its width and height in inches, of panels side by side, each with a grid.
 
-    The settings are those of each panel: keywords of `Axes.set`, such as title and xlabel.
+    The labels are those of each panel: its title, of its x axis, of its y axis.
     """
     figure = Figure(figsize=size, layout="constrained")
-    found = list(figure.subplots(1, len(settings), squeeze=False)[0])
-    for axes, of_axes in zip(found, settings, strict=True):
-        axes.set(**of_axes)
+    found = list(figure.subplots(1, len(labels), squeeze=False)[0])
+    for axes, (title, xlabel, ylabel) in zip(found, labels, strict=True):
+        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
         axes.set_axisbelow(True)
         axes.grid(color="#e6e8eb")
     return figure, found

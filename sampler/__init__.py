@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sampler.io.formats import load, save
     from sampler.io.layouts import from_rbms, from_sklearn
+    from sampler.machines.couplings import LowRank
     from sampler.machines.dimod import from_bqm
+    from sampler.machines.general import Machine
     from sampler.machines.graph import GraphMachine, from_graph
-    from sampler.machines.ising import IsingRBM
-    from sampler.machines.low_rank import LowRankIsingRBM, LowRankRBM
-    from sampler.machines.machine import LowRank, Machine
-    from sampler.machines.rbm import RBM
+    from sampler.machines.ising import IsingRBM, LowRankIsingRBM
+    from sampler.machines.rbm import RBM, LowRankRBM
 
 __version__ = "0.2.0"
 
@@ -34,7 +34,7 @@ _MODULES = {
     "followers": "populations.followers",
     "gibbs": "gibbs",
     "gibbs_kernel": "gibbs_kernel",
-    "low_rank": "machines.low_rank",
+    "ising": "machines.ising",
     "machines": "machines",
     "mean_field": "mean_field",
     "parallel_tempering": "tempering.parallel_tempering",
@@ -51,10 +51,10 @@ _MODULES = {
 _NAMES = {
     "GraphMachine": "machines.graph",
     "IsingRBM": "machines.ising",
-    "LowRank": "machines.machine",
-    "LowRankIsingRBM": "machines.low_rank",
-    "LowRankRBM": "machines.low_rank",
-    "Machine": "machines.machine",
+    "LowRank": "machines.couplings",
+    "LowRankIsingRBM": "machines.ising",
+    "LowRankRBM": "machines.rbm",
+    "Machine": "machines.general",
     "RBM": "machines.rbm",
     "from_bqm": "machines.dimod",
     "from_graph": "machines.graph",

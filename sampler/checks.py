@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from sampler.io.errors import expect
 from sampler.machines.machine import AnyMachine
 
 
@@ -35,11 +36,9 @@ def check_machine(machine: AnyMachine, name: str = "machine") -> None:
     for field, value in values.items():
         if not tf.is_tensor(value) or hasattr(value, "numpy"):
             bad = np.size(value) - np.isfinite(np.asarray(value)).sum()
-            if bad:
-                raise ValueError(
-                    f"{name}: {field} {tuple(np.shape(value))} has {bad} values that are "
-                    f"NaN or infinite; accepted: finite numbers"
-                )
+            where = f"{field} {tuple(np.shape(value))}"
+            found = f"{where} with {bad} values that are NaN or infinite"
+            expect(not bad, name, found, "finite numbers")
     _check_precision(machine, name)
 
 
@@ -47,8 +46,8 @@ def _check_axes(values: dict[str, Any], axes: dict[str, tuple[str, ...]], name: 
     shapes = {field: tf.TensorShape(value.shape) for field, value in values.items()}
     if not _fit(shapes, axes):
         found = ", ".join(f"{field} {tuple(shape)}" for field, shape in shapes.items())
-        named = (f"{field} [..., {', '.join(axes)}]" for field, axes in axes.items())
-        raise ValueError(f"{name}: found {found}; accepted: {', '.join(named)}, no axis empty")
+        named = ", ".join(f"{field} [..., {', '.join(axes)}]" for field, axes in axes.items())
+        expect(False, name, found, f"{named}, no axis empty")
 
 
 def _check_precision(machine: AnyMachine, name: str) -> None:
@@ -57,12 +56,9 @@ def _check_precision(machine: AnyMachine, name: str) -> None:
     if len(blocks) < 2 or not tf.executing_eagerly():
         return
     smallest = np.linalg.eigvalsh(machine.cast(tf.float64).precision(blocks)).min()
-    if smallest <= 0:
-        raise ValueError(
-            f"{name}: found couplings between the Gaussian blocks {blocks} that leave their joint "
-            f"precision an eigenvalue of {smallest:.3g}: Z is infinite; accepted: one that is "
-            "positive definite"
-        )
+    found = f"couplings between the Gaussian blocks {blocks} that leave their joint precision"
+    found += f" an eigenvalue of {smallest:.3g}: Z is infinite"
+    expect(smallest > 0, name, found, "one that is positive definite")
 
 
 def _fit(shapes: dict[str, tf.TensorShape], axes: dict[str, tuple[str, ...]]) -> bool:
@@ -84,43 +80,32 @@ def _fit(shapes: dict[str, tf.TensorShape], axes: dict[str, tuple[str, ...]]) ->
 
 def check_count(value: int, name: str, least: int = 1) -> None:
     """Raises ValueError unless `value` is an integer of at least `least` (a tensor passes)."""
-    if tf.is_tensor(value):
-        return
-    if isinstance(value, bool) or int(value) != value or value < least:
-        raise ValueError(f"{name}: found {value!r}; accepted: an integer of at least {least}")
+    if not tf.is_tensor(value):
+        fit = not isinstance(value, bool) and int(value) == value and value >= least
+        expect(fit, name, repr(value), f"an integer of at least {least}")
 
 
 def check_betas(betas: np.ndarray, name: str = "betas") -> None:
     """Raises ValueError unless inverse temperatures rise from 0 to 1, [T] with T at least 2."""
     values = np.asarray(betas, np.float64)
-    if values.ndim != 1 or len(values) < 2:
-        raise ValueError(f"{name}: found shape {values.shape}; accepted: [T], T at least 2")
+    shape = values.shape
+    expect(values.ndim == 1 and len(values) > 1, name, f"shape {shape}", "[T], T at least 2")
     rises = np.all(np.diff(values) >= 0)
-    if not (np.isfinite(values).all() and rises and values[0] == 0 and values[-1] == 1):
-        raise ValueError(
-            f"{name} {values.shape}: found {values.min():.4g} to {values.max():.4g}, "
-            f"{'rising' if rises else 'unsorted'}; accepted: rising from exactly 0 to exactly 1"
-        )
+    fit = np.isfinite(values).all() and rises and values[0] == 0 and values[-1] == 1
+    found = f"{values.min():.4g} to {values.max():.4g}, {'rising' if rises else 'unsorted'}"
+    expect(fit, f"{name} {shape}", found, "rising from exactly 0 to exactly 1")
 
 
 def check_means(means: Sequence[Any], machine: AnyMachine) -> tuple[tf.Tensor, ...]:
     """`means` as float32; raises ValueError unless they fit the machine's blocks and families."""
-    if len(means) != len(machine.families):
-        raise ValueError(
-            f"means: found {len(means)}; accepted: {len(machine.families)}, one a block"
-        )
+    count = len(machine.families)
+    expect(len(means) == count, "means", len(means), f"{count}, one a block")
     checked = tuple(tf.cast(mean, tf.float32) for mean in means)
-    for k, (mean, field, family) in enumerate(
-        zip(checked, machine.fields, machine.families, strict=True)
-    ):
-        if not mean.shape.is_compatible_with(field.shape):
-            raise ValueError(
-                f"means[{k}]: found {tuple(mean.shape)}; accepted: {tuple(field.shape)}"
-            )
-        if hasattr(mean, "numpy") and not family.valid(mean.numpy()):
-            low, high = np.min(mean), np.max(mean)
-            raise ValueError(
-                f"means[{k}] {tuple(mean.shape)}: found {low:.4g} to {high:.4g}; accepted: means "
-                f"of {family}, none NaN"
-            )
+    for k, (mean, field) in enumerate(zip(checked, machine.fields, strict=True)):
+        shape, accepted = tuple(mean.shape), str(tuple(field.shape))
+        expect(mean.shape.is_compatible_with(field.shape), f"means[{k}]", shape, accepted)
+        if hasattr(mean, "numpy"):
+            family, found = machine.families[k], f"{np.min(mean):.4g} to {np.max(mean):.4g}"
+            fit = family.valid(mean.numpy())
+            expect(fit, f"means[{k}] {shape}", found, f"means of {family}, none NaN")
     return checked

@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from sampler import checks, mean_field
+from sampler.io.errors import expect
 from sampler.machines.machine import AnyMachine, State
 
 
@@ -32,13 +33,8 @@ def effective_sample_size(trace: tf.Tensor) -> tf.Tensor:
     """Number of independent samples that the mean over steps and chains is worth, float64, [...].
 
     Autocorrelations are summed over Geyer's (1992) initial positive sequence, and chains that
-    disagree lower the size (Vehtari et al. 2021).
-
-    Args:
-      trace: [S, C, ...], S at least 4; C may be 1.
-
-    Returns:
-      A size for each quantity; NaN where a quantity never changed, about which nothing is known.
+    disagree lower the size (Vehtari et al. 2021). NaN where a quantity never changed, about which
+    nothing is known. The trace is [S, C, ...], S at least 4; C may be 1.
     """
     trace = _check_trace(trace)
     chains = {"cross_chain_dims": 1} if trace.shape[1] > 1 else {}
@@ -51,18 +47,11 @@ def r_hat(trace: tf.Tensor) -> tf.Tensor:
     """Gelman and Rubin's potential scale reduction of split chains, float64, [...].
 
     Near 1 when chains agree with one another and each half of a chain with the other; above 1.01
-    they have not mixed (Vehtari et al. 2021).
-
-    Args:
-      trace: [S, C, ...], S at least 4 and C at least 2.
-
-    Returns:
-      A ratio for each quantity; infinite where every chain stands still at a place of its own, NaN
-      where a quantity never changed.
+    they have not mixed (Vehtari et al. 2021). Infinite where every chain stands still at a place of
+    its own, NaN where a quantity never changed. The trace is [S, C, ...], S >= 4 and C >= 2.
     """
     trace = _check_trace(trace)
-    if trace.shape[1] < 2:
-        raise ValueError(f"trace: found shape {tuple(trace.shape)}; accepted: two chains or more")
+    expect(trace.shape[1] > 1, "trace", f"shape {tuple(trace.shape)}", "two chains or more")
     even = trace[: len(trace) // 2 * 2]
     ratio = tfp.mcmc.potential_scale_reduction(even, independent_chain_ndims=1, split_chains=True)
     return tf.where(_constant(trace), tf.constant(np.nan, tf.float64), tf.sqrt(ratio))
@@ -90,37 +79,29 @@ def count_modes(
     than `tolerance`, mean over all units, are one mode.
 
     Args:
-      machine: without batch dimensions.
+      machine: without batch dimensions; ValueError if it has any.
       state: samples of all blocks, [C, n_k].
       tolerance: mean absolute difference under which two minima are one.
       max_iterations: after which a slow descent is cut short (near a critical point).
-
-    Raises:
-      ValueError: a machine with batch dimensions, or samples of another shape.
     """
     checks.check_machine(machine)
-    found = [tuple(x.shape[1:]) for x in state]
-    if machine.batch_shape.rank or found != [(n,) for n in machine.sizes] or not len(state[0]):
-        raise ValueError(
-            f"state: found blocks {[tuple(x.shape) for x in state]} for a machine of batch shape "
-            f"{tuple(machine.batch_shape)}; accepted: [C, n] with n of {machine.sizes}, no batch"
-        )
+    shapes, batch = [tuple(x.shape) for x in state], tuple(machine.batch_shape)
+    fit = not batch and [shape[1:] for shape in shapes] == [(n,) for n in machine.sizes]
+    found = f"blocks {shapes} for a machine of batch shape {batch}"
+    accepted = f"[C, n] with n of {machine.sizes}, no batch"
+    expect(fit and len(state[0]), "state", found, accepted)
     means = mean_field.fixed_point(machine.cast(), tuple(state), 1e-5, max_iterations)
     together = np.concatenate(means, -1)
     label = mean_field.group(together, lambda gaps: gaps.mean(-1) < tolerance)
-    counts = np.bincount(label)
-    order = np.argsort(-counts, kind="stable")
-    chosen = np.unique(label, return_index=True)[1][order]
-    return Modes(tuple(m.numpy()[chosen] for m in means), counts[order] / len(together))
+    chosen, shares = mean_field.leaders(label, np.full(len(together), 1 / len(together)))
+    return Modes(tuple(m.numpy()[chosen] for m in means), shares)
 
 
 def _check_trace(trace: tf.Tensor) -> tf.Tensor:
     """The trace in float64; ValueError unless it is [S, C, ...] and long enough."""
     trace = tf.cast(trace, tf.float64)
-    if trace.shape.rank < 2 or trace.shape[0] < 4 or not trace.shape[1]:
-        raise ValueError(
-            f"trace: found shape {tuple(trace.shape)}; accepted: [S, C, ...], S at least 4"
-        )
+    fit = trace.shape.rank > 1 and trace.shape[0] > 3 and trace.shape[1]
+    expect(fit, "trace", f"shape {tuple(trace.shape)}", "[S, C, ...], S at least 4")
     return trace
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from sampler import seeds
+from sampler.io.errors import expect
 
 _LARGE = 20.0
 """A change of eta from which differences of A are subtracted: exp of it may overflow."""
@@ -165,21 +166,17 @@ class Gaussian(Family):
 
     def __post_init__(self) -> None:
         values = np.asarray(self.precision, np.float64)
-        if values.ndim > 1 or not np.all((values > 0) & np.isfinite(values)):
-            raise ValueError(
-                f"precision: found {self.precision!r}; accepted: a positive finite number, or a "
-                "tuple of one for each unit"
-            )
+        fit = values.ndim < 2 and np.all((values > 0) & np.isfinite(values))
+        accepted = "a positive finite number, or a tuple of one for each unit"
+        expect(fit, "precision", repr(self.precision), accepted)
         found = tuple(values.tolist()) if values.ndim else float(values)
         object.__setattr__(self, "precision", found)
 
     def check_units(self, count: int, name: str) -> None:
         """Raises ValueError unless there is one precision, or one for each unit."""
-        if isinstance(self.precision, tuple) and len(self.precision) != count:
-            raise ValueError(
-                f"{name}: found {count} units; accepted: {len(self.precision)}, as many as "
-                "precision of their family has numbers"
-            )
+        if isinstance(self.precision, tuple):
+            accepted = f"{len(self.precision)}, as many as precision of their family has numbers"
+            expect(len(self.precision) == count, name, f"{count} units", accepted)
 
     def _of(self, like: tf.Tensor) -> tf.Tensor:
         return tf.constant(self.precision, like.dtype)
@@ -230,8 +227,8 @@ class Categorical(Family):
     num_states: int
 
     def __post_init__(self) -> None:
-        if type(self.num_states) is not int or self.num_states < 2:
-            raise ValueError(f"num_states: found {self.num_states!r}; accepted: 2 or more")
+        fit = type(self.num_states) is int and self.num_states >= 2
+        expect(fit, "num_states", repr(self.num_states), "2 or more")
 
     @property
     def width(self) -> int:  # type: ignore[override]

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from sampler import seeds
 from sampler.families import Family
+from sampler.io.errors import expect
 from sampler.machines.machine import AnyMachine, State
 
 DrawFn = Callable[[Family, tf.Tensor, tf.Tensor], tf.Tensor]
@@ -56,7 +57,6 @@ def sweep(
       machine: batch dimensions [...].
       state: of all blocks, [..., C, n_k]. The first block is redrawn before it is read, so that it
         may be None where there are others.
-      seed: int32, shape [2].
       draw: how a block is drawn from its natural parameters.
       clamp: units that keep their values (the given state takes them too, before it is used).
 
@@ -88,8 +88,7 @@ def run(
     A graph's units are swept with the chains last (`AnyMachine.columns`).
     """
     machine, seed = machine.cast(), seeds.as_seed(seed)
-    if isinstance(num_sweeps, int) and num_sweeps < 1:
-        raise ValueError(f"num_sweeps: found {num_sweeps}; accepted: 1 or more")
+    expect(not isinstance(num_sweeps, int) or num_sweeps > 0, "num_sweeps", num_sweeps, "1 or more")
     columns = machine.columns() if clamp is None else None
     if columns is not None:
         return turned(_run(columns, turned(state), num_sweeps, seed))
@@ -125,6 +124,20 @@ def _run(
 def turned(state: State) -> tuple[tf.Tensor, ...]:
     """States with the axes of units and chains exchanged."""
     return tuple(x if x is None else tf.linalg.matrix_transpose(x) for x in state)
+
+
+def merged(state: State) -> State:
+    """Groups of chains [..., G, C, n_k] as chains [..., G C, n_k], each block; static shapes."""
+    return tuple(
+        tf.reshape(x, [*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]]) for x in state
+    )
+
+
+def apart(state: State, count: int) -> State:
+    """Chains [..., G C, n_k] as G = `count` groups [..., G, C, n_k], each block; static shapes."""
+    return tuple(
+        tf.reshape(x, [*x.shape[:-2], count, x.shape[-2] // count, x.shape[-1]]) for x in state
+    )
 
 
 def initial(

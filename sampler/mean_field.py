@@ -50,7 +50,7 @@ def fixed_point(
     tolerance: float | tf.Tensor = TOLERANCE,
     max_iterations: int | tf.Tensor = MAX_ITERATIONS,
 ) -> tuple[tf.Tensor, ...]:
-    """The mean-field solution that each start leads to.
+    """The means [..., C, n_k] of all blocks that each start leads to; the last is optimal.
 
     All chains are updated until the last of them stands still. Near a transition that takes long:
     see `residual` for what `max_iterations` leave.
@@ -60,16 +60,13 @@ def fixed_point(
       means: where to start: states or means of all blocks, float32 [..., C, n_k].
       tolerance: the iteration ends when no mean moves by more.
       max_iterations: `update`s at most.
-
-    Returns:
-      The means of all blocks, [..., C, n_k]; the last is optimal for the others.
     """
-
     machine = machine.cast()
 
     def body(means: State, _: tf.Tensor) -> tuple[State, tf.Tensor]:
         new = update(machine, means)[1]
-        return new, tf.reduce_max([_largest(b - a) for a, b in zip(means, new, strict=True)])
+        moves = [tf.reduce_max(abs(b - a)) for a, b in zip(means, new, strict=True)]
+        return new, tf.reduce_max(moves)
 
     start = tuple(tf.cast(x, tf.float32) for x in means), tf.constant(float("inf"))
     return tf.while_loop(
@@ -129,5 +126,8 @@ def group(points: np.ndarray, near: Callable[[np.ndarray], np.ndarray]) -> np.nd
     return labels
 
 
-def _largest(x: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_max(abs(x))
+def leaders(labels: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each group its leader and its weight, [M], the heaviest first; labels, weights [C]."""
+    share = np.bincount(labels, weights)
+    order = np.argsort(-share, kind="stable")
+    return np.unique(labels, return_index=True)[1][order], share[order]

@@ -1,4 +1,4 @@
-"""Pictures of a run's diagnostics: results in, Matplotlib figures out.
+"""Pictures of a run's diagnostics: a result and a title (what was run) in, Matplotlib figures out.
 
 Of a batch, the machine with the smallest effective sample size is drawn. Figures are made without
 pyplot, so that nothing global changes and no display is needed.
@@ -46,10 +46,6 @@ def weights(result: Estimate, title: str) -> Figure:
     """Histogram of AIS' log-weights about the log of their mean.
 
     Few chains far to the right of the rest carry the estimate: then the ESS is small.
-
-    Args:
-      result: of `ais.run`.
-      title: what was run.
     """
     log_weights = _one(result, result.samples.log_weights)
     centred = log_weights - np.logaddexp.reduce(log_weights) + np.log(len(log_weights))
@@ -63,8 +59,7 @@ def weights(result: Estimate, title: str) -> Figure:
     axes.axvline(0, color=BLUE, linewidth=1.2, linestyle="--", label=r"estimate of $\log Z$")
     ess = _count(float(_one(result, result.ess)))
     axes.set_title(f"{title}\nESS {ess} of {_count(len(centred))} chains")
-    axes.set_xlabel(r"log-weight minus estimate of $\log Z$ (nats)")
-    axes.set_ylabel("fraction per bin")
+    axes.set(xlabel=r"log-weight minus estimate of $\log Z$ (nats)", ylabel="fraction per bin")
     axes.set_ylim(0, 1.3 * axes.get_ylim()[1])  # room for the legend
     axes.legend(loc="upper left")
     return figure
@@ -72,18 +67,11 @@ def weights(result: Estimate, title: str) -> Figure:
 
 @_styled
 def ess(result: Estimate, title: str) -> Figure:
-    """AIS along beta: the ESS of the weights so far; a sudden fall asks for temperatures there.
-
-    Args:
-      result: of `ais.run`.
-      title: what was run.
-    """
+    """AIS along beta: the ESS of the weights so far; a sudden fall asks for temperatures there."""
     figure, (axes,) = _figure(title)
     fractions = _one(result, result.trace.ess) / result.samples.log_weights.shape[-1]
     axes.plot(result.trace.betas, fractions, color=BLUE)
-    axes.set_ylim(0, 1.04)
-    axes.set_xlabel(_BETA)
-    axes.set_ylabel("ESS / chains")
+    axes.set(xlabel=_BETA, ylabel="ESS / chains", ylim=(0, 1.04))
     return figure
 
 
@@ -92,17 +80,12 @@ def families(result: Annealed, title: str) -> Figure:
     """Population annealing along beta: the ESS of each step, and what is left of the families.
 
     All are means over the runs.
-
-    Args:
-      result: of `population_annealing.run`.
-      title: what was run.
     """
     figure, (top, bottom) = _figure(title, 2)
     trace = result.trace
     size = result.samples.log_weights.shape[-1] // result.run_log_z.shape[-1]
     top.plot(trace.betas, _mean(result, trace.ess) / size, color=BLUE)
-    top.set_ylim(0, 1.04)
-    top.set_ylabel("ESS / population")
+    top.set(ylabel="ESS / population", ylim=(0, 1.04))
     for values, color, label in (
         (trace.num_families, BLUE, "unique families"),
         (trace.rho_t, ORANGE, r"mean-square family size $\rho_t$"),
@@ -110,10 +93,7 @@ def families(result: Annealed, title: str) -> Figure:
         bottom.plot(trace.betas, _mean(result, values), color=color, label=label)
     limit: Any = {"color": GREY, "linewidth": 1.2, "linestyle": "--"}
     bottom.axhline(size / CHAINS_PER_RHO, label=r"largest trusted $\rho_t$", **limit)
-    bottom.set_yscale("log")
-    bottom.set_ylim(0.8, 1.4 * size)
-    bottom.set_ylabel("families")
-    bottom.set_xlabel(_BETA)
+    bottom.set(xlabel=_BETA, ylabel="families", yscale="log", ylim=(0.8, 1.4 * size))
     bottom.legend()
     return figure
 
@@ -123,10 +103,6 @@ def energy(result: Annealed, title: str) -> Figure:
     """The mean of the energy that beta multiplies, and its fluctuation: peaks mark transitions.
 
     That energy is E of the target less E of the base (zero for a uniform one).
-
-    Args:
-      result: of `population_annealing.run`.
-      title: what was run.
     """
     figure, (top, bottom) = _figure(title, 2)
     betas, mean = result.trace.betas, _mean(result, result.trace.mean_energy)
@@ -137,28 +113,18 @@ def energy(result: Annealed, title: str) -> Figure:
     top.set_ylabel(r"$E - E_{\mathrm{base}}$ (nats)")
     top.legend()
     bottom.plot(betas, variance, color=ORANGE)
-    bottom.set_ylim(0, None)
-    bottom.set_ylabel(r"Var $E$ (nats$^2$)")
-    bottom.set_xlabel(_BETA)
+    bottom.set(xlabel=_BETA, ylabel=r"Var $E$ (nats$^2$)", ylim=(0, None))
     return figure
 
 
 @_styled
 def swaps(result: Tempered, title: str) -> Figure:
-    """Parallel tempering: how often neighbouring temperatures swap.
-
-    Args:
-      result: of `parallel_tempering.run`.
-      title: what was run.
-    """
+    """Parallel tempering: how often neighbouring temperatures swap."""
     figure, (axes,) = _figure(title)
     rates = _one(result, result.swap_rates)
     axes.stairs(rates, result.betas, color=BLUE, fill=True, alpha=0.25)
     axes.stairs(rates, result.betas, color=BLUE, linewidth=1.8)
-    axes.set_ylim(0, 1.04)
-    axes.set_xlim(0, 1)
-    axes.set_xlabel(_BETA)
-    axes.set_ylabel("accepted swaps (fraction)")
+    axes.set(xlabel=_BETA, ylabel="accepted swaps (fraction)", xlim=(0, 1), ylim=(0, 1.04))
     return figure
 
 

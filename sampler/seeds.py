@@ -1,7 +1,8 @@
 """Stateless random numbers: a value is a function of (seed, counter) and of nothing else.
 
-A seed is an int32 tensor of shape [2]. Seeds for a run, a step, a purpose, a replica are folded
-from one another, so that a run that is stopped and resumed draws what it would have drawn.
+A seed is an int32 tensor of shape [2]; arguments `seed` of public functions take an integer too.
+Seeds for a run, a step, a purpose, a replica are folded from one another, so that a run that is
+stopped and resumed draws what it would have drawn.
 
 The generator is counter-based (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"):
 element i of a draw is a keyed bijection of i, two rounds of a 32-bit mixing permutation with a key
@@ -17,6 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+
+from sampler.io.errors import expect
 
 RESOLUTION = 2.0**-23
 """Uniforms are odd multiples of half of this: P(u < q) is within half of it of q."""
@@ -34,10 +37,9 @@ def as_seed(seed: int | tf.Tensor) -> tf.Tensor:
     """A seed from an integer, or the tensor itself: what every public function takes."""
     if tf.is_tensor(seed) or isinstance(seed, np.ndarray):
         return tf.convert_to_tensor(seed, tf.int32)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(
-            f"seed: found {seed!r}; accepted: an integer, 0 or more, or an int32 [2] tensor"
-        )
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    accepted = "an integer, 0 or more, or an int32 [2] tensor"
+    expect(whole and seed >= 0, "seed", repr(seed), accepted)
     return make_seed(int(seed))
 
 
@@ -56,7 +58,6 @@ def uniform(seed: tf.Tensor, shape: Sequence[int] | tf.Tensor) -> tf.Tensor:
     """Uniform float32 numbers in the open interval (0, 1), on a grid of `RESOLUTION`.
 
     Args:
-      seed: int32, shape [2].
       shape: of the result; fewer than 2^31 elements.
     """
     counter = tf.reshape(tf.range(tf.reduce_prod(shape)), shape)

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from sampler import exact, families, gibbs, mean_field, seeds
 from sampler.annealing import ais, bridge, schedules
-from sampler.machines.machine import AnyMachine, Machine
+from sampler.machines.general import Machine
+from sampler.machines.machine import AnyMachine
 from sampler.populations import population_annealing
 from sampler.tempering import parallel_tempering
 

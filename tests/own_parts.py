@@ -11,7 +11,7 @@ from dvae_tf.posteriors.posterior import Draws, Posterior, Sample
 from dvae_tf.priors.prior import Prior
 from sampler import seeds
 from sampler.families import Bernoulli
-from sampler.machines.machine import Machine
+from sampler.machines.general import Machine
 
 
 class Probit(NamedTuple):

@@ -56,11 +56,9 @@ def compare(
         ("posterior", "means", means, of_posteriors),
         ("prior", "uniform", uniform, of_prior),
     )
+    sizes = settings.num_chains, settings.num_repeats
     cases = []
-    for i, (rbm, base, route, truth) in enumerate(plan):
-        sizes = settings.num_chains, settings.num_repeats
-        seeded = seeds.fold_in(seed, i + 3)
-        title = f"{rbm} from {base}"
-        curve = convergence.curve(route, truth.log_z, counts, *sizes, seeded, title)
-        cases.append(Case(rbm, base, truth, curve))
+    for i, (rbm, base, route, truth) in enumerate(plan, 3):
+        how = *sizes, seeds.fold_in(seed, i), f"{rbm} from {base}"
+        cases.append(Case(rbm, base, truth, convergence.curve(route, truth.log_z, counts, *how)))
     return cases

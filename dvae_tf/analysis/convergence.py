@@ -38,14 +38,13 @@ class Truth(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Estimates against the number of temperatures; NumPy, float64, RBMs of batch shape [...].
+    """Estimates against the number of temperatures [P]; NumPy, float64, the others [P, ...].
 
     Attributes:
-      num_temperatures: [P].
-      error: mean of |log Z estimate - log Z| over the repeats, [P, ...].
-      std: standard deviation of the estimates, from R - 1 degrees of freedom, [P, ...].
+      error: mean of |log Z estimate - log Z| over the repeats.
+      std: standard deviation of the estimates, from R - 1 degrees of freedom.
       predicted: the same from the spread of the weights, by the delta method (rms over the
-        repeats): it is less noisy, and holds once the weights are even, [P, ...].
+        repeats): it is less noisy, and holds once the weights are even.
     """
 
     num_temperatures: np.ndarray
@@ -70,8 +69,7 @@ def truth(
 
 def path_from_gibbs_means(rbm: AnyMachine, seed: tf.Tensor) -> Bridge:
     """A bridge from independent units whose means are those of short Gibbs chains' end states."""
-    state = _sweeps(rbm, seed)
-    return bridge.from_means(rbm, [tf.reduce_mean(x, -2) for x in state])
+    return bridge.from_means(rbm, [tf.reduce_mean(x, -2) for x in _sweeps(rbm, seed)])
 
 
 def estimates(
@@ -99,7 +97,6 @@ def curve(
       log_z: the truth, [...].
       num_temperatures: rising.
       num_chains, num_repeats: see `estimates`; at least 2 repeats.
-      seed: int32, shape [2].
       title: of the progress bar.
     """
     points = []
@@ -120,12 +117,7 @@ def curve(
 def temperatures_for(num_temperatures: np.ndarray, std: np.ndarray, target: float) -> float:
     """Where a curve falls below `target` for good, interpolated on logarithmic axes.
 
-    Args:
-      num_temperatures, std: of the points, [P].
-      target: of the standard deviation.
-
-    Returns:
-      The number of temperatures: the first point's if all are below, NaN if the last is not.
+    For points [P] it is the first one's number if all are below, and NaN if the last is not.
     """
     above = np.flatnonzero(std >= target)
     if not len(above):

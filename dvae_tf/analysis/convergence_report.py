@@ -61,13 +61,15 @@ def figure(cases: list[Case]) -> Figure:
 
     Dashed: the spread estimated from the weights, which few repeats do not make noisy.
     """
-    error = {"title": "a) error (dotted: the truth's own)"}
-    error["ylabel"] = r"mean $|\log\hat Z-\log Z|$, nats"
-    spread = {"title": "b) spread (dashed: by the weights)"}
-    spread["ylabel"] = r"std of $\log\hat Z$, nats"
-    drawn, (left, right) = report.panels((9.5, 3.9), error, spread)
+    error, spread = "a) error (dotted: the truth's own)", "b) spread (dashed: by the weights)"
+    count = "number of temperatures"
+    drawn, (left, right) = report.panels(
+        (9.5, 3.9),
+        (error, count, r"mean $|\log\hat Z-\log Z|$, nats"),
+        (spread, count, r"std of $\log\hat Z$, nats"),
+    )
     for axes in (left, right):
-        axes.set(xlabel="number of temperatures", yscale="log")
+        axes.loglog()
         axes.set_xscale("log", base=2)
     for case in cases:
         colour = _COLOURS[case.base]

@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from tqdm import tqdm
 
 from dvae_tf import report
-from dvae_tf.analysis.multimodality import TOLERANCE, Modes, Settings, find_many
+from dvae_tf.analysis.multimodality import NUM_RUNS, TOLERANCE, Modes, Settings, find_many
+from dvae_tf.analysis.options import ModesSettings
 from sampler import seeds
 from sampler.machines.machine import AnyMachine
 from sampler.plots import BLUE, GREY, ORANGE
@@ -24,14 +25,16 @@ _SAMPLES = (100, 1000)
 
 
 def write(
-    posteriors: AnyMachine,
-    prior: AnyMachine,
-    of_posteriors: Settings,
-    of_prior: Settings,
-    seed: tf.Tensor,
-    output_dir: Path,
+    posteriors: AnyMachine, prior: AnyMachine, s: ModesSettings, seed: tf.Tensor, output_dir: Path
 ) -> None:
     """Finds the modes of posteriors [B] and of the prior, and writes modes.* into a folder."""
+    of_posteriors, of_prior = (
+        Settings(-(-num_samples // NUM_RUNS) * NUM_RUNS, num_temperatures)
+        for num_samples, num_temperatures in (
+            (s.num_samples, s.num_temperatures),
+            (s.prior_samples, s.prior_temperatures),
+        )
+    )
     with tqdm(total=posteriors.batch_shape[0] + 1, desc="RBMs") as bar:
         (in_prior,) = find_many(prior.copies(1), of_prior, seeds.fold_in(seed, 0), bar.update)
         found = find_many(posteriors, of_posteriors, seeds.fold_in(seed, 1), bar.update)
@@ -63,18 +66,14 @@ def expected_modes(share: np.ndarray, num_samples: int) -> float:
 
 def figure(posteriors: list[Modes], prior: Modes) -> Figure:
     """Histograms of the posteriors' numbers of modes and KLs; the prior's modes one by one."""
-    many = "s" * (len(prior.share) > 1)
+    title = f"c) the prior's {len(prior.share)} mode{'s' * (len(prior.share) > 1)}"
     drawn, (left, middle, right) = report.panels(
         (11, 3.5),
-        {"title": "a) modes of a posterior", "xlabel": "number of modes", "ylabel": "posteriors"},
-        {
-            "title": "b) posteriors",
-            "xlabel": "KL(mean field || posterior), nats",
-            "ylabel": "modes",
-        },
-        {"title": f"c) the prior's {len(prior.share)} mode{many}", "xlabel": "share of samples"}
-        | {"ylabel": "KL(mean field || prior), nats", "xscale": "log"},
+        ("a) modes of a posterior", "number of modes", "posteriors"),
+        ("b) posteriors", "KL(mean field || posterior), nats", "modes"),
+        (title, "share of samples", "KL(mean field || prior), nats"),
     )
+    right.set_xscale("log")
     _numbers(left, posteriors)
     _distances(middle, posteriors)
     right.scatter(prior.share, prior.kl, s=9, color=BLUE, alpha=0.6, label="modes")
@@ -97,20 +96,14 @@ def _numbers(axes: Axes, posteriors: list[Modes]) -> None:
 
 def _distances(axes: Axes, posteriors: list[Modes]) -> None:
     axes.axvspan(*PAPER_KL, color=GREY, alpha=0.2, linewidth=0, label="the paper's range")
-    single, several = (
-        [kl for modes in posteriors if (len(modes.kl) == 1) == alone for kl in modes.kl]
-        for alone in (True, False)
-    )
-    edges = np.linspace(0, 1.02 * max(PAPER_KL[1], *single, *several), 41).tolist()
+    kinds = ((True, BLUE, "of a posterior with one mode"), (False, ORANGE, "of one with several"))
     shown = [
-        kind
-        for kind in (
-            (single, BLUE, "of a posterior with one mode"),
-            (several, ORANGE, "of one with several"),
-        )
-        if kind[0]
+        (kls, colour, label)
+        for alone, colour, label in kinds
+        if (kls := [kl for m in posteriors if (len(m.kl) == 1) == alone for kl in m.kl])
     ]
     kls, colours, labels = zip(*shown, strict=True)
+    edges = np.linspace(0, 1.02 * max(PAPER_KL[1], *(max(each) for each in kls)), 41).tolist()
     axes.hist(kls, edges, stacked=True, color=colours, label=labels)
     axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend
     axes.legend(frameon=False, loc="upper right")
@@ -124,6 +117,7 @@ def reading(
     largest = np.array([modes.kl[0] for modes in posteriors])
     inside = np.mean((largest >= PAPER_KL[0]) & (largest <= PAPER_KL[1]))
     low, median, high = np.percentile(largest, [5, 50, 95])
+    covering = int(np.searchsorted(np.cumsum(prior.share), 0.9) + 1)
     found = {n: expected_modes(prior.share, n) for n in _SAMPLES}
     return (
         f"Mean-field iterations from {of_posteriors.num_samples} samples of each of "
@@ -132,7 +126,7 @@ def reading(
         f"the largest mode is {median:.2f} nats in the median, {low:.2f} to {high:.2f} for 90% of "
         f"posteriors; {inside:.0%} lie between {PAPER_KL[0]} and {PAPER_KL[1]:g} (the paper's "
         f"typical range). {of_prior.num_samples} samples of the prior end in {len(prior.share)} "
-        f"modes (the paper: 10 to 20), {_covering(prior.share, 0.9)} of which have 90% of the "
+        f"modes (the paper: 10 to 20), {covering} of which have 90% of the "
         f"samples; the largest has {prior.share[0]:.1%} and a KL of {prior.kl[0]:.2f} nats, "
         f"1/(sum of squared shares) is {1 / np.sum(prior.share**2):.0f}. How many are found "
         f"depends on the samples: "
@@ -152,8 +146,3 @@ def _evidence(found: list[Modes]) -> str:
         f"leave at least {min(modes.num_independent for modes in found):.0f} independent samples "
         f"of an RBM."
     )
-
-
-def _covering(share: np.ndarray, fraction: float) -> int:
-    """How many of the largest modes together hold `fraction` of the samples."""
-    return int(np.searchsorted(np.cumsum(share), fraction) + 1)

@@ -87,22 +87,13 @@ def find_many(
 
 
 def find(rbm: AnyMachine, settings: Settings, seed: tf.Tensor) -> list[Modes]:
-    """The modes of each of the RBMs [B].
-
-    Args:
-      rbm: with one batch dimension.
-      settings: how to sample.
-      seed: int32, shape [2].
-    """
+    """The modes of each of the RBMs [B]."""
     betas = schedules.linear(settings.num_temperatures)
+    size, sweeps = settings.num_samples // NUM_RUNS, settings.num_sweeps
     # a base of the RBM's own biases can hide a mode, the uniform one cannot
+    uniform, annealing_seed = bridge.from_uniform(rbm), seeds.fold_in(seed, 0)
     annealed = population_annealing.run(
-        bridge.from_uniform(rbm),
-        betas,
-        num_chains=settings.num_samples // NUM_RUNS,
-        num_runs=NUM_RUNS,
-        num_sweeps=settings.num_sweeps,
-        seed=seeds.fold_in(seed, 0),
+        uniform, betas, size, NUM_RUNS, annealing_seed, num_sweeps=sweeps
     )
     samples = annealed.samples
     log_z = _log_z(rbm, samples, betas, seeds.fold_in(seed, 1))
@@ -129,10 +120,8 @@ def _merge(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share [M], KL [M] and means [M, n] of the modes of weighted fixed points [C, n]."""
     labels = mean_field.group(means, lambda gaps: gaps.max(-1) <= TOLERANCE)
-    share = np.bincount(labels, weights)
-    order = np.argsort(-share)
-    leaders = np.unique(labels, return_index=True)[1][order]
-    return share[order], kl[leaders], means[leaders]
+    leaders, share = mean_field.leaders(labels, weights)
+    return share, kl[leaders], means[leaders]
 
 
 def _log_z(rbm: AnyMachine, samples: Samples, betas: np.ndarray, seed: tf.Tensor) -> Estimate:

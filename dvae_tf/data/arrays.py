@@ -9,6 +9,7 @@ import numpy as np
 
 from dvae_tf.data import pixels
 from dvae_tf.data.dataset import SPLITS, DataError, Dataset, binarise, random_state
+from sampler.io.errors import expect
 from sampler.io.npz import read_npz
 
 HELD_OUT = 0.1
@@ -29,7 +30,7 @@ def load(path: Path) -> Dataset:
         an array is empty, not numeric, or not within [0, 1].
     """
     arrays = read_npz(path, SPLITS, required=["train"])
-    arrays = {name: pixels.check_pixels(a, _where(path, name)) for name, a in arrays.items()}
+    arrays = {name: pixels.check_pixels(a, f"{path}: array {name!r}") for name, a in arrays.items()}
     _check_shapes(path, arrays)
     image_shape = _image_shape(arrays["train"].shape[1:])
     arrays = {name: array.reshape(len(array), -1) for name, array in arrays.items()}
@@ -45,23 +46,13 @@ def load(path: Path) -> Dataset:
     )
 
 
-def _where(path: Path, name: str) -> str:
-    return f"{path}: array {name!r}"
-
-
 def _check_shapes(path: Path, arrays: dict[str, np.ndarray]) -> None:
     expected = arrays["train"].shape[1:]
-    if len(expected) not in (1, 2):
-        raise DataError(
-            f"{_where(path, 'train')} has shape {arrays['train'].shape}; "
-            "accepted: [N, D] or [N, H, W]"
-        )
     for name, array in arrays.items():
-        if array.shape[1:] != expected:
-            raise DataError(
-                f"{_where(path, name)} has shape {array.shape}; "
-                f"accepted: images of shape {expected} like those of 'train'"
-            )
+        where, found = f"{path}: array {name!r}", f"shape {array.shape}"
+        expect(len(expected) in (1, 2), where, found, "[N, D] or [N, H, W]", DataError)
+        accepted = f"images of shape {expected} like those of 'train'"
+        expect(array.shape[1:] == expected, where, found, accepted, DataError)
 
 
 def _image_shape(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -77,11 +68,10 @@ def _fill_in(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     missing = [name for name in SPLITS if name not in arrays]
     train = arrays["train"]
     count = max(1, round(HELD_OUT * len(train)))
-    if len(train) <= count * len(missing):
-        raise DataError(
-            f"{_where(path, 'train')} has {len(train)} images, too few to take "
-            f"{' and '.join(missing)} from; accepted: at least {len(missing) + 1}"
-        )
+    enough = len(train) > count * len(missing)
+    found = f"{len(train)} images, too few to take {' and '.join(missing)} from"
+    accepted = f"at least {len(missing) + 1}"
+    expect(enough, f"{path}: array 'train'", found, accepted, DataError)
     order = random_state(0).permutation(len(train))
     filled = {name: train[order[i * count :][:count]] for i, name in enumerate(missing)}
     kept = np.sort(order[len(missing) * count :])

@@ -17,6 +17,7 @@ from dvae_tf.data import pixels
 from dvae_tf.data.dataset import SPLITS, DataError, Dataset
 from dvae_tf.data.download import download
 from sampler.io import reading
+from sampler.io.errors import expect
 from sampler.io.npz import read_npz
 
 # No checksum of these files is published beside them; a download is checked for its length, and
@@ -43,7 +44,8 @@ def load(data_dir: Path) -> Dataset:
     """
     archive = data_dir / "binarized_mnist.npz"
     if archive.exists():
-        splits = _read_archive(archive)
+        arrays = read_npz(archive, SPLITS, required=SPLITS)
+        splits = {name: _bits(a, f"{archive}: array {name!r}") for name, a in arrays.items()}
     else:
         splits = {split: read_amat(_amat_path(data_dir, split)) for split in SPLITS}
     rows = {split: len(images) for split, images in splits.items()}
@@ -57,17 +59,12 @@ def load(data_dir: Path) -> Dataset:
     return Dataset("binarized_mnist", **splits, image_shape=(28, 28), stochastic=False)
 
 
-def _read_archive(path: Path) -> dict[str, np.ndarray]:
-    arrays = read_npz(path, SPLITS, required=SPLITS)
-    return {split: _bits(array, f"{path}: array {split!r}") for split, array in arrays.items()}
-
-
 def _bits(array: np.ndarray, where: str) -> np.ndarray:
     array = pixels.check_pixels(array, where)
-    if array.ndim != 2 or array.shape[1] != PIXELS:
-        raise DataError(f"{where} has shape {array.shape}; accepted: (N, {PIXELS})")
-    if not pixels.is_binary(array):
-        raise DataError(f"{where} has values between 0 and 1; accepted: 0 and 1 only")
+    fit = array.ndim == 2 and array.shape[1] == PIXELS
+    expect(fit, where, f"shape {array.shape}", f"(N, {PIXELS})", DataError)
+    binary = pixels.is_binary(array)
+    expect(binary, where, "values between 0 and 1", "0 and 1 only", DataError)
     return array.astype(np.uint8, copy=False)
 
 
@@ -90,8 +87,8 @@ def read_amat(path: Path) -> np.ndarray:
     """
     with reading.opened(path, "lines of text") as file:
         rows = _rows(gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file, path)
-    if not rows:
-        raise DataError(f"{path}: empty; accepted: lines of {PIXELS} values, each 0 or 1")
+    accepted = f"lines of {PIXELS} values, each 0 or 1"
+    expect(rows, str(path), "an empty file", accepted, DataError)
     return np.frombuffer(rows, np.uint8).reshape(-1, PIXELS) & 1  # of the characters 0 and 1
 
 
@@ -101,10 +98,11 @@ def _rows(lines: io.BufferedIOBase, path: Path) -> bytearray:
     for number, line in enumerate(iter(partial(lines.readline, _LONGEST_LINE), b""), 1):
         size += len(line)
         reading.check_size(path, size)
+        blank += line.isspace()
         if not line.isspace():
             rows += _row(line, f"{path}, line {number}")
-        elif (blank := blank + 1) > _MOST_BLANK_LINES:
-            raise DataError(f"{path}: more than {_MOST_BLANK_LINES} blank lines; accepted: fewer")
+        few = blank <= _MOST_BLANK_LINES
+        expect(few, str(path), f"more than {_MOST_BLANK_LINES} blank lines", "fewer", DataError)
     return rows
 
 
@@ -122,6 +120,5 @@ def _row(line: bytes, where: str) -> bytes:
     found = f"{len(values)} values" if odd is None else repr(odd[:20].decode("latin-1"))
     if len(line) == _LONGEST_LINE:
         found = f"a line of more than {_LONGEST_LINE} bytes"
-    raise DataError(
-        f"{where}: found {found}; accepted: {PIXELS} values, each 0 or 1, separated by spaces"
-    )
+    accepted = f"{PIXELS} values, each 0 or 1, separated by spaces"
+    raise DataError(f"{where}: found {found}; accepted: {accepted}")

@@ -1,8 +1,7 @@
 """Real full arrays of a MATLAB file of version 4 to 7: the few of the format's parts that we need.
 
 In place of `scipy.io.loadmat`, which inflates whatever a file holds, and crashes at types of values
-that it does not know. To make sure beforehand that a hostile file does no harm, every tag would
-have to be read as here, after which the array's bytes are all that is left.
+that it does not know: to check a hostile file beforehand, every tag would have to be read as here.
 Layout: "MAT-File Format", MathWorks, version 5 in chapter 1 and version 4 in appendix A.
 """
 

@@ -11,6 +11,7 @@ from dvae_tf.data import pixels
 from dvae_tf.data.dataset import DataError, Dataset, binarise
 from dvae_tf.data.download import download
 from dvae_tf.data.mat import read_mat
+from sampler.io.errors import expect
 
 # No checksum of this file is published beside it; a download is checked for its length, and every
 # value of it when it is read.
@@ -39,8 +40,8 @@ def load(data_dir: Path) -> Dataset:
     path = _find(data_dir)
     arrays = read_mat(path, ("data", "testdata"))
     images = _images(arrays["data"], f"{path}: array 'data'")
-    if len(images) < 2:
-        raise DataError(f"{path}: array 'data' has 1 column; accepted: 2 or more, 1 to validate")
+    accepted = "2 or more, 1 to validate"
+    expect(len(images) > 1, f"{path}: array 'data'", "1 column", accepted, DataError)
     num_valid = max(1, round(VALID_FRACTION * len(images)))
     return Dataset(
         name="omniglot",
@@ -71,9 +72,8 @@ def _find(data_dir: Path) -> Path:
 def _images(columns: np.ndarray, where: str) -> np.ndarray:
     """Row-major images, float32 [N, 784], from column-major ones in columns, (784, N)."""
     columns = pixels.check_pixels(columns, where)
-    if columns.ndim != 2 or columns.shape[0] != SIDE * SIDE:
-        raise DataError(
-            f"{where} has shape {columns.shape}; accepted: ({SIDE * SIDE}, N), an image per column"
-        )
+    fit = columns.ndim == 2 and columns.shape[0] == SIDE * SIDE
+    accepted = f"({SIDE * SIDE}, N), an image per column"
+    expect(fit, where, f"shape {columns.shape}", accepted, DataError)
     images: np.ndarray = columns.T.reshape(-1, SIDE, SIDE).swapaxes(1, 2)
     return images.reshape(-1, SIDE * SIDE).astype(np.float32, copy=False)

@@ -5,32 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from dvae_tf.data.dataset import DataError
+from sampler.io.errors import expect
 from sampler.io.reading import CHUNK, check_dtype
 
 
 def check_pixels(array: np.ndarray, where: str) -> np.ndarray:
-    """The array, if it is numeric, not empty and within [0, 1].
+    """The array of any shape; DataError about `where` unless it is numeric, in [0, 1], not empty.
 
-    Args:
-      array: any shape.
-      where: file and name, for the message.
-
-    Raises:
-      DataError: it is not; NaN and infinities are not within [0, 1] either.
+    NaN and infinities are not within [0, 1] either.
     """
     array = np.asarray(array)
     check_dtype(array.dtype, where)
-    if array.size == 0:
-        raise DataError(f"{where} is empty, of shape {array.shape}; accepted: at least one image")
+    expect(array.size, where, f"no image, shape {array.shape}", "at least one", DataError)
     with np.errstate(invalid="ignore"):  # Signalling NaNs; a NaN is found out just below.
         low, high = float(array.min()), float(array.max())
-    if not np.isfinite([low, high]).all():
-        raise DataError(f"{where} contains NaN or infinity; accepted: pixels in [0, 1]")
-    if low < 0 or high > 1:
-        hint = "; divide 8-bit pixels by 255" if high > 1 else ""
-        raise DataError(
-            f"{where} has values from {low:.9g} to {high:.9g}; accepted: pixels in [0, 1]{hint}"
-        )
+    finite = np.isfinite([low, high]).all()
+    expect(finite, where, "NaN or infinity", "pixels in [0, 1]", DataError)
+    accepted = "pixels in [0, 1]" + "; divide 8-bit pixels by 255" * (high > 1)
+    found = f"values from {low:.9g} to {high:.9g}"
+    expect(low >= 0 and high <= 1, where, found, accepted, DataError)
     return array
 
 

@@ -21,13 +21,12 @@ def plan(selection: Selection, output_dir: Path) -> str:
     width = max(len(run.name) for run in runs)
     lines, known, unknown = [], 0.0, 0
     for run in runs:
+        state = "begun" if (output_dir / run.name / "config.json").exists() else "new"
         if different := runner.difference(run, output_dir):
             state = f"its folder holds another configuration: {different}"
         elif runner.is_finished(run, output_dir):
             lines.append(f"{run.name:{width}}  finished")
             continue
-        else:
-            state = "begun" if (output_dir / run.name / "config.json").exists() else "new"
         seconds, source = expect(run.config)
         known, unknown = known + (seconds or 0), unknown + (seconds is None)
         time = "unknown" if seconds is None else duration(seconds)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dvae_tf.paper.layout import METHODS, TITLES, UNDIRECTED, Cell, column, parameter
+from dvae_tf.paper.layout import TITLES, UNDIRECTED, Cell, column, line, parameter
 from dvae_tf.paper.markdown import DATA_TITLES
-from dvae_tf.paper.results import Results, Statistic
+from dvae_tf.paper.results import Results
 from dvae_tf.paper.tables import Value
 from sampler.plots import BLUE, GREY
 
@@ -19,7 +19,7 @@ class Entry(NamedTuple):
     """A model in a panel, with our result and the paper's."""
 
     label: str
-    ours: Statistic | None
+    ours: Value | None
     theirs: Value | None
 
 
@@ -53,12 +53,9 @@ def entries(results: Results, data: str, size: int) -> list[Entry]:
 
 
 def _label(table: int, cell: Cell) -> str:
-    text = METHODS[cell.method]
-    if cell.method != UNDIRECTED:
-        text += f" L={cell.num_layers}"
-    if parameter(table) == "K":
-        text += f" K={cell.num_samples}"
-    return text + (", shared" if table == 4 and cell.shared_context else "")
+    varies, value = parameter(table), line(table, cell)[1]
+    told = varies == "K" or cell.method != UNDIRECTED
+    return column(table, cell) + f" {varies}={value}" * told
 
 
 def _panel(axes: Axes, name: str, lines: list[Entry]) -> None:
@@ -73,9 +70,7 @@ def _panel(axes: Axes, name: str, lines: list[Entry]) -> None:
     axes.legend(frameon=False, fontsize="small")
 
 
-def _dots(
-    axes: Axes, values: Sequence[Statistic | Value | None], marker: str, colour: str, label: str
-) -> None:
+def _dots(axes: Axes, values: Sequence[Value | None], marker: str, colour: str, label: str) -> None:
     points = [(value.mean, y, value.std or 0) for y, value in enumerate(values) if value]
     if points:
         mean, y, std = zip(*points, strict=True)

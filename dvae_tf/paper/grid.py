@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from dvae_tf.config import FIELDS, Config, ConfigError, resolve
 from dvae_tf.paper.layout import UNDIRECTED, Cell, belongs, cells
+from sampler.io.errors import expect
 
 DATASETS = {"mnist": "binarized_mnist"}
 """What the program calls the tables' datasets, where the names differ."""
@@ -82,14 +83,11 @@ class Selection:
     def _check(self, own: list[Cell]) -> None:
         accepted = {row_name(cell) for cell in own} | {cell.method for cell in own}
         for row in self.rows:
-            if row not in accepted:
-                names = ", ".join(sorted(accepted))
-                raise ConfigError(f"--rows: found {row}, accepted is {names}")
-        if self.samples and self.table not in (2, 3):
-            raise ConfigError(
-                f"--k: found {self.samples[0]} with --table={self.table}, accepted is none: "
-                "its bound has one sample"
-            )
+            expect(row in accepted, "--rows", row, ", ".join(sorted(accepted)), ConfigError)
+        for k in self.samples:
+            found = f"{k} with --table={self.table}"
+            one = "none: its bound has one sample"
+            expect(self.table in (2, 3), "--k", found, one, ConfigError)
 
 
 def make_run(cell: Cell, seed: int, settings: Mapping[str, Any]) -> Run:
@@ -142,8 +140,7 @@ def stem(cell: Cell) -> str:
 def integers(flag: str, texts: list[str]) -> tuple[int, ...]:
     """A flag's texts as numbers; ConfigError unless each is a non-negative integer."""
     for text in texts:
-        if not text.isdecimal():
-            raise ConfigError(f"--{flag}: found {text}, accepted are whole numbers, as in 1,2,3")
+        expect(text.isdecimal(), f"--{flag}", text, "whole numbers, as in 1,2,3", ConfigError)
     return tuple(map(int, texts))
 
 
@@ -158,14 +155,11 @@ def parse_settings(texts: list[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals or name not in accepted:
-            names = ", ".join(accepted)
-            raise ConfigError(f"--set: found {text}, accepted is name=value with a name of {names}")
+        named = f"name=value with a name of {', '.join(accepted)}"
+        expect(equals and name in accepted, "--set", text, named, ConfigError)
         kind = type(getattr(Config, name))
         try:
             settings[name] = _BOOLEANS[value.lower()] if kind is bool else kind(value)
         except (ValueError, KeyError):
-            raise ConfigError(
-                f"--set: found {text}, accepted is a value of type {kind.__name__}"
-            ) from None
+            expect(False, "--set", text, f"a value of type {kind.__name__}", ConfigError)
     return settings

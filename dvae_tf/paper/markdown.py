@@ -8,8 +8,7 @@ from typing import Any
 
 from dvae_tf.config import Config
 from dvae_tf.paper.layout import TITLES, UNDIRECTED, column, line, parameter
-from dvae_tf.paper.results import Finished, Results, Statistic
-from dvae_tf.paper.tables import Value
+from dvae_tf.paper.results import Finished, Results
 from dvae_tf.paper.timing import duration
 
 DATA_TITLES = {"mnist": "MNIST", "omniglot": "OMNIGLOT"}
@@ -20,17 +19,17 @@ _HEADED = ("num_steps", "prior_sweeps", "eval_samples")
 def page(results: Results, config: Config, settings: Mapping[str, Any]) -> str:
     """The whole page: what was run, a block for each size, and by how much DVAE## leads.
 
-    Args:
-      results: the finished runs.
-      config: of any run, for the settings that all share.
-      settings: fields that the user gave.
+    `config` is that of any run, for what all share; `settings` are fields that the user gave.
     """
     cells = results.cells
     title = f"# Table {results.table}: {TITLES[results.table]}"
     parts = [title, _header(results, config, settings)]
-    for data in dict.fromkeys(cell.data for cell in cells):
-        if data in results.incomparable:
-            parts.append(_warning(data))
+    parts += [
+        f"**{DATA_TITLES.get(data, data)} here is not the paper's set** (it has another number of "
+        "images): its NLLs are not comparable with the paper's, which are left out."
+        for data in dict.fromkeys(cell.data for cell in cells)
+        if data in results.incomparable
+    ]
     for size in dict.fromkeys(cell.size for cell in cells):
         parts += [f"## {size}+{size}", _block(results, size)]
     if leads := _leads(results):
@@ -78,11 +77,8 @@ def _block(results: Results, size: int) -> str:
         row = [DATA_TITLES.get(data, data), str(value)]
         for heading in columns:
             cell = places.get(((data, value), heading))
-            row += (
-                [ours_text(results.ours(cell)), paper_text(results.theirs(cell))]
-                if cell
-                else ["", ""]
-            )
+            both = cell and (results.ours(cell), results.theirs(cell))
+            row += [str(value or NOTHING) for value in both] if both else ["", ""]
         rows.append(row)
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -92,7 +88,7 @@ def _leads(results: Results) -> list[str]:
     found = []
     for cell in results.cells:
         pair = (cell._replace(method="pwl"), cell)
-        ours = [statistic.mean for each in pair if (statistic := results.ours(each))]
+        ours = [value.mean for each in pair if (value := results.ours(each))]
         theirs = [value.mean for each in pair if (value := results.theirs(each))]
         if cell.method == UNDIRECTED and len(ours) == 2:
             text = f"{DATA_TITLES.get(cell.data, cell.data)} {cell.size}+{cell.size}"
@@ -103,33 +99,12 @@ def _leads(results: Results) -> list[str]:
     return found
 
 
-def ours_text(statistic: Statistic | None) -> str:
-    """One of our cells, such as 84.12 ± 0.05 (n=3)."""
-    return NOTHING if statistic is None else f"{_with_spread(statistic)} (n={statistic.n})"
-
-
-def paper_text(value: Value | None) -> str:
-    """One of the paper's cells."""
-    return NOTHING if value is None else _with_spread(value)
-
-
-def _with_spread(value: Statistic | Value) -> str:
-    return f"{value.mean:.2f}" + ("" if value.std is None else f" ± {value.std:.2f}")
-
-
 def _commits(finished: Iterable[Finished]) -> str:
     """The runs' commits, with the number of runs of each if there are several."""
     counts = Counter(" then ".join(f.commits) or "unknown" for f in finished)
     if len(counts) <= 1:
         return next(iter(counts), "none yet")
     return ", ".join(f"{commit} ({_runs(n)})" for commit, n in counts.items())
-
-
-def _warning(data: str) -> str:
-    return (
-        f"**{DATA_TITLES.get(data, data)} here is not the paper's set** (it has another number of "
-        "images): its NLLs are not comparable with the paper's, which are left out."
-    )
 
 
 def _runs(n: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,20 +30,6 @@ class Finished(NamedTuple):
     commits: list[str]
 
 
-class Statistic(NamedTuple):
-    """Mean over n runs, and their standard deviation (n - 1 in the denominator; None for one)."""
-
-    mean: float
-    std: float | None
-    n: int
-
-    @staticmethod
-    def of(values: Sequence[float]) -> Statistic:
-        """The statistic of one or more values."""
-        std = statistics.stdev(values) if len(values) > 1 else None
-        return Statistic(statistics.fmean(values), std, len(values))
-
-
 class Results(NamedTuple):
     """A table's finished runs, whatever their seeds.
 
@@ -61,10 +47,13 @@ class Results(NamedTuple):
     left_out: list[str]
     incomparable: set[str]
 
-    def ours(self, cell: Cell) -> Statistic | None:
-        """Test NLL over a cell's runs, or None if there are none."""
+    def ours(self, cell: Cell) -> Value | None:
+        """Test NLL over a cell's runs (of one without std), or None if there are none."""
         nll = [f.metrics["test_nll"] for f in self.finished if f.run.cell == canonical(cell)]
-        return Statistic.of(nll) if nll else None
+        if not nll:
+            return None
+        std = statistics.stdev(nll) if len(nll) > 1 else None
+        return Value(statistics.fmean(nll), std, len(nll))
 
     def theirs(self, cell: Cell) -> Value | None:
         """The paper's number, or None if it has none or used another dataset."""
@@ -96,21 +85,13 @@ def _incomparable(data_dir: Path, finished: Iterable[Finished]) -> set[str]:
     Judged by the shapes in OMNIGLOT's file, whatever its name, and by the number of test images
     that finished runs were evaluated on.
     """
-    evaluated = {(f.run.cell.data, f.metrics.get("num_images")) for f in finished}
-    found = {
-        data
-        for data, count in evaluated
-        if count is not None and count != TEST_IMAGES.get(data, count)
-    }
-    return found | ({"omniglot"} if _omniglot_is_partial(data_dir.expanduser()) else set())
-
-
-def _omniglot_is_partial(data_dir: Path) -> bool:
-    """Whether the file that the loader would read is not the full set; no file is downloaded."""
-    for path in (data_dir / "chardata.mat", data_dir / "omniglot_small.mat"):
-        if path.exists():
-            return not FULL_OMNIGLOT.items() <= read_shapes(path).items()
-    return False
+    evaluated = [(f.run.cell.data, f.metrics.get("num_images")) for f in finished]
+    found = {data for data, n in evaluated if n is not None and n != TEST_IMAGES.get(data, n)}
+    paths = [data_dir.expanduser() / name for name in ("chardata.mat", "omniglot_small.mat")]
+    for path in [path for path in paths if path.exists()][:1]:  # the one that the loader would read
+        if not FULL_OMNIGLOT.items() <= read_shapes(path).items():
+            found.add("omniglot")
+    return found
 
 
 def _seed(path: Path) -> int:

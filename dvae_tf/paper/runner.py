@@ -13,6 +13,7 @@ from dvae_tf.config import Config, ConfigError
 from dvae_tf.paper.child import PROJECT, RunError
 from dvae_tf.paper.grid import Run
 from dvae_tf.progress import say
+from sampler.io.errors import expect
 
 RunFn = Callable[[Config, Path], object]
 """(config, log_dir): leaves metrics.json in log_dir; RunError if the run fails."""
@@ -72,11 +73,10 @@ def difference(run: Run, output_dir: Path) -> str | None:
 def check_folders(runs: Sequence[Run], output_dir: Path) -> None:
     """Raises ConfigError if a run's folder holds a run with another configuration."""
     for run in runs:
-        if different := difference(run, output_dir):
-            raise ConfigError(
-                f"--output_dir={output_dir}: {run.name} holds a run with another configuration "
-                f"({different}); accepted is the same one, or another folder"
-            )
+        different = difference(run, output_dir)
+        found = f"another configuration of {run.name} ({different})"
+        accepted = "the same one, or another folder"
+        expect(not different, f"--output_dir={output_dir}", found, accepted, ConfigError)
 
 
 def current_commit() -> str:

@@ -9,10 +9,19 @@ from dvae_tf.paper.layout import Cell, belongs, cells, line
 
 
 class Value(NamedTuple):
-    """What the paper reports: Table 4 has no std."""
+    """A test NLL: a mean over runs and their standard deviation, which Table 4 lacks.
+
+    Attributes:
+      n: how many runs of ours it is of; 0 for the paper's.
+    """
 
     mean: float
     std: float | None
+    n: int = 0
+
+    def __str__(self) -> str:
+        spread = "" if self.std is None else f" ± {self.std:.2f}"
+        return f"{self.mean:.2f}{spread}" + f" (n={self.n})" * (self.n > 0)
 
 
 # Tables 1 and 4: a line for each L; for each size the DVAE#, Concrete and PWL columns, and in

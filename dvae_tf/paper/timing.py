@@ -12,26 +12,11 @@ from typing import NamedTuple
 
 from dvae_tf.config import Config, ConfigError
 
-FREE_OF_COST = (
-    "dataset",
-    "sharpness",
-    "coupling_scale",
-    "num_steps",
-    "learning_rate",
-    "schedule",
-    "constant_rate",
-    "adam_epsilon",
-    "bound",
-    "kl_warmup",
-    "weight_decay",
-    "seed",
-    "eval_every",
-    "valid_samples",
-    "eval_samples",
-    "num_temperatures",
-    "prior_temperatures",
-    "checkpoint_every",
-)
+FREE_OF_COST = """
+dataset sharpness coupling_scale num_steps learning_rate schedule constant_rate adam_epsilon bound
+kl_warmup weight_decay seed eval_every valid_samples eval_samples num_temperatures
+prior_temperatures checkpoint_every
+"""
 """Fields that do not affect the cost of a step; all others may."""
 
 IMAGES = {"binarized_mnist": (10_000, 10_000), "omniglot": (1345, 8070), "digits": (200, 300)}
@@ -43,8 +28,7 @@ class Cost(NamedTuple):
 
     Attributes:
       step: seconds per training step, its share of the compilation included.
-      sample: seconds per importance sample of an image in evaluation, its share of the prior's
-        log Z included; None if unknown.
+      sample: likewise per importance sample of an image, with the prior's log Z; None if unknown.
       steps: number of steps of the measured run.
     """
 
@@ -82,12 +66,12 @@ def estimator(output_dir: Path) -> Callable[[Config], Expected]:
             source = f"measured: {len(costs)} finished like it, of {steps:,} steps"
             return _expected(config, cost, source)
         size, sweeps = config.num_latents, config.prior_sweeps
-        referred = dataclasses.replace(Config(), num_latents=size, prior_sweeps=sweeps)
-        if size in REFERENCES and _cost_class(config) == _cost_class(referred):
-            step = REFERENCES[size].step + SWEEP[size] * (sweeps - 5)
-            source = f"reference: {1000 * step:.0f} ms a step by benchmarks/README.md"
-            return _expected(config, REFERENCES[size]._replace(step=step), source)
-        return Expected(None, "nothing measured yet")
+        referred = Config(num_latents=size, prior_sweeps=sweeps)
+        if size not in REFERENCES or _cost_class(config) != _cost_class(referred):
+            return Expected(None, "nothing measured yet")
+        step = REFERENCES[size].step + SWEEP[size] * (sweeps - 5)
+        source = f"reference: {1000 * step:.0f} ms a step by benchmarks/README.md"
+        return _expected(config, REFERENCES[size]._replace(step=step), source)
 
     return expect
 
@@ -95,10 +79,8 @@ def estimator(output_dir: Path) -> Callable[[Config], Expected]:
 def duration(seconds: float) -> str:
     """Seconds as text of two units at most."""
     minutes, hours = round(seconds / 60), round(seconds / 3600)
-    if seconds < 60:
-        return f"{seconds:.0f} s"
     if minutes < 60:
-        return f"{minutes} min"
+        return f"{minutes} min" if seconds >= 60 else f"{seconds:.0f} s"
     if hours < 48:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{hours // 24} d {hours % 24:02d} h"
@@ -124,7 +106,7 @@ def _measure(output_dir: Path) -> dict[tuple, list[Cost]]:
 def _cost_class(config: Config) -> tuple:
     """Equal for configurations whose steps cost the same."""
     fields = dataclasses.asdict(config)
-    return tuple(value for name, value in fields.items() if name not in FREE_OF_COST)
+    return tuple(value for name, value in fields.items() if name not in FREE_OF_COST.split())
 
 
 def _expected(config: Config, cost: Cost, source: str) -> Expected:

@@ -11,8 +11,7 @@ import tensorflow as tf
 from dvae_tf.config import Config
 from dvae_tf.networks import BatchNorm, dense
 from dvae_tf.posteriors.boltzmann import BoltzmannPosterior
-from sampler.machines.ising import AnyIsingRBM, IsingRBM
-from sampler.machines.low_rank import LowRankIsingRBM
+from sampler.machines.ising import AnyIsingRBM, IsingRBM, LowRankIsingRBM
 
 INITIAL_COUPLING_GAMMA = 0.1
 """Start of the couplings' batch-norm gamma: the couplings begin at a tenth of `coupling_scale`.
@@ -103,4 +102,4 @@ class RBMPosterior(BoltzmannPosterior):
 
     def encode(self, phi: AnyIsingRBM) -> dict[str, tf.Tensor]:
         """The RBMs of bits: b1, b2 and w, or, of low rank, u and v in place of w."""
-        return phi.binary()._asdict()  # type: ignore[attr-defined]
+        return phi.binary()._asdict()

@@ -39,7 +39,6 @@ def sample(smoothing: Smoothing, logits: tf.Tensor, seed: tf.Tensor) -> tf.Tenso
     Args:
       smoothing: r(zeta | 0).
       logits: of static shape.
-      seed: int32, shape [2].
     """
     fixed = tf.stop_gradient(logits)
     z = Bernoulli().sample(fixed, seeds.fold_in(seed, 1))

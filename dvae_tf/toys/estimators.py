@@ -1,10 +1,10 @@
 """Estimators of the gradient of KL(q || p) of two Gaussians, each as a loss to differentiate.
 
-A loss is (phi, p, noise) -> [...], one for each Gaussian of the batch; its gradient with respect to
-phi is an estimate from K samples of d KL(q_phi || p) / d phi, while its value need mean nothing.
-`noise` is standard normal, [..., K, MAX_SWEEPS + 1, 2], of which each estimator takes what it
-needs. All set f(z) = log q(z) - log p(z) with phi stopped inside log q: what phi does there has no
-part in the mean, as E_q[d log q / d phi] = 0 (the paper's equation 14 and after).
+A loss is (phi, p, noise) -> [...], one for each Gaussian of the batch; its gradient in phi is an
+estimate from K samples of d KL(q_phi || p) / d phi, while its value need mean nothing. `noise` is
+standard normal, [..., K, DRAWS, 2], of which each takes what it needs. All set f(z) = log q(z) -
+log p(z) with phi stopped inside log q: what phi does there has no part in the mean, as
+E_q[d log q / d phi] = 0 (the paper's equation 14 and after).
 """
 
 from __future__ import annotations
@@ -27,15 +27,13 @@ DRAWS = max(SWEEPS) + 1
 
 def reinforce(phi: Gaussian, p: Gaussian, noise: tf.Tensor) -> tf.Tensor:
     """The gradient E_q[f d log q] (Williams 1992), with no baseline."""
-    fixed = _stopped(phi)
-    z = fixed.sample(noise[..., 0, :])
-    return tf.reduce_mean(_log_ratio(fixed, p, z) * phi.log_prob(z), -1)
+    z = _stopped(phi).sample(noise[..., 0, :])
+    return tf.reduce_mean(_f(phi, p, z) * phi.log_prob(z), -1)
 
 
 def reparameterised(phi: Gaussian, p: Gaussian, noise: tf.Tensor) -> tf.Tensor:
     """The gradient E[df/dz dz/dphi] of z = m + C^-T noise (Kingma and Welling 2014)."""
-    z = phi.sample(noise[..., 0, :])
-    return tf.reduce_mean(_log_ratio(_stopped(phi), p, z), -1)
+    return tf.reduce_mean(_f(phi, p, phi.sample(noise[..., 0, :])), -1)
 
 
 def gibbs(phi: Gaussian, p: Gaussian, noise: tf.Tensor, num_sweeps: int) -> tf.Tensor:
@@ -43,11 +41,10 @@ def gibbs(phi: Gaussian, p: Gaussian, noise: tf.Tensor, num_sweeps: int) -> tf.T
 
     The samples follow q exactly; the gradient lacks what phi does to the law of z'.
     """
-    fixed = _stopped(phi)
-    z = fixed.sample(noise[..., 0, :])
+    z = _stopped(phi).sample(noise[..., 0, :])
     for i in range(num_sweeps):
         z = phi.sweep(z[..., 1], noise[..., 1 + i, :])
-    return tf.reduce_mean(_log_ratio(fixed, p, z), -1)
+    return tf.reduce_mean(_f(phi, p, z), -1)
 
 
 ESTIMATORS: dict[str, Loss] = {
@@ -74,8 +71,8 @@ def exact_gradient(phi: Gaussian, p: Gaussian) -> Gaussian:
     return Gaussian(*tape.gradient(total, list(phi)))
 
 
-def _log_ratio(q: Gaussian, p: Gaussian, z: tf.Tensor) -> tf.Tensor:
-    return q.log_prob(z) - p.log_prob(z)
+def _f(phi: Gaussian, p: Gaussian, z: tf.Tensor) -> tf.Tensor:
+    return _stopped(phi).log_prob(z) - p.log_prob(z)
 
 
 def _stopped(phi: Gaussian) -> Gaussian:

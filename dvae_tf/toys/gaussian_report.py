@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -38,10 +38,9 @@ class Comparison(NamedTuple):
 
     Attributes:
       reached: the first recorded step with a KL of at most `GOAL`; -1 for none.
-      ratio: REINFORCE's KL over this one's at that step.
+      ratio, last_ratio: REINFORCE's KL over this one's, at that step and at the end.
       ahead: the first and the last recorded step with a ratio of at least `FACTOR`; empty for none.
       last: KL at the end, nats.
-      last_ratio: REINFORCE's KL over this one's at the end.
     """
 
     reached: int
@@ -60,14 +59,17 @@ def write(output_dir: Path, settings: Settings) -> None:
         name: gaussian_runs.measure(loss, settings.bias_samples, settings.seed)
         for name, loss in tqdm(ESTIMATORS.items(), "gradients at a fixed phi")
     }
-    curves = {name: _quartiles(history.kl(TARGET).numpy()) for name, history in histories.items()}
+    curves = {
+        name: np.quantile(history.kl(TARGET), [0.25, 0.5, 0.75], axis=1).T
+        for name, history in histories.items()
+    }
     write_atomically(output_dir / "gaussian_gradients.csv", report.to_csv(_gradient_rows(measured)))
     print(_gradient_table(measured))
     rows = [
         {"estimator": name, "step": i * settings.record_every}
-        | dict(zip(("kl_q25", "kl_median", "kl_q75"), kls, strict=True))
+        | {"kl_q25": low, "kl_median": middle, "kl_q75": high}
         for name, curve in curves.items()
-        for i, kls in enumerate(curve.tolist())
+        for i, (low, middle, high) in enumerate(curve.tolist())
     ]
     drawn = _figure(curves, histories, settings)
     report.save(output_dir, "gaussian", rows, drawn, _reading(curves, measured, settings))
@@ -89,10 +91,6 @@ def _compare(reference: np.ndarray, kl: np.ndarray, record_every: int) -> Compar
         last=float(kl[-1]),
         last_ratio=float(ratios[-1]),
     )
-
-
-def _quartiles(kl: np.ndarray) -> np.ndarray:
-    return np.quantile(kl, [0.25, 0.5, 0.75], axis=1).T
 
 
 def _gradient_rows(gradients: Mapping[str, Gradients]) -> list[dict[str, object]]:
@@ -161,15 +159,11 @@ def _figure(curves: Quartiles, histories: Mapping[str, Gaussian], settings: Sett
     ylabel = "KL(q || p) (nats), median and quartiles"
     drawn, (left, right) = report.panels(
         (11.5, 4.8),
-        {
-            "title": "(a) closed-form KL during training",
-            "xlabel": "step",
-            "ylabel": ylabel,
-            "yscale": "log",
-        },
-        {"title": "(b) 1 and 2 standard deviations, the median run", "aspect": "equal"}
-        | {"xlabel": "$z_1$", "ylabel": "$z_2$"},
+        ("(a) closed-form KL during training", "step", ylabel),
+        ("(b) 1 and 2 standard deviations, the median run", "$z_1$", "$z_2$"),
     )
+    left.set_yscale("log")
+    right.set_aspect("equal")
     for name, curve in curves.items():
         steps = settings.record_every * np.arange(len(curve))
         report.band(left, steps, *curve.T, color=COLOURS[name], label=name)
@@ -188,9 +182,9 @@ def _figure(curves: Quartiles, histories: Mapping[str, Gaussian], settings: Sett
     return drawn
 
 
-def _ellipses(axes: Axes, q: Gaussian, colour: str, label: str, **style: object) -> None:
+def _ellipses(axes: Axes, q: Gaussian, colour: str, label: str, **style: Any) -> None:
     angles = np.linspace(0, 2 * np.pi, 200)
     circle = np.stack([np.cos(angles), np.sin(angles)], -1)
     for radius in (1, 2):
         line = q.sample(radius * circle).numpy()
-        axes.plot(*line.T, color=colour, label=label if radius == 1 else None, **style)  # type: ignore[arg-type]
+        axes.plot(*line.T, color=colour, label=label if radius == 1 else None, **style)

@@ -53,8 +53,7 @@ class Gradients(NamedTuple):
 def train(loss: Loss, settings: Settings, title: str) -> Gaussian:
     """Minimises KL(q || p) from `START` by the gradient of a loss of `estimators.ESTIMATORS`.
 
-    Returns:
-      q at the start and at each record, [num_steps / record_every + 1, num_runs].
+    Returns q at the start and at each record, [num_steps / record_every + 1, num_runs].
     """
     variables = [tf.Variable(t) for t in START.copies(settings.num_runs)]
     seed = seeds.make_seed(settings.seed)
@@ -65,10 +64,9 @@ def train(loss: Loss, settings: Settings, title: str) -> Gaussian:
         phi = Gaussian(*(v.read_value() for v in variables))
         return gradient(loss, phi, TARGET, noise)
 
-    def record_fn() -> list[np.ndarray]:
-        return [v.numpy() for v in variables]
-
-    history = training.minimise(variables, gradient_fn, settings, record_fn, title)
+    history = training.minimise(
+        variables, gradient_fn, settings, lambda: [v.numpy() for v in variables], title
+    )
     return Gaussian(*(tf.constant(np.stack(t)) for t in zip(*history, strict=True)))
 
 

@@ -46,12 +46,6 @@ def draw(num_components: int, num_units: int, variance: float, seed: int) -> Ber
     return BernoulliMixture(tf.constant(weights), tf.constant(logit * (2.0 * nearly_one - 1)))
 
 
-def states(n: int) -> tf.Tensor:
-    """All binary rows, float64, [2^n, n]."""
-    bits = np.arange(2**n)[:, None] >> np.arange(n) & 1
-    return tf.constant(bits, tf.float64)
-
-
 class Comparison(NamedTuple):
     """RBMs [B] compared exactly with a mixture of M components; float64.
 
@@ -70,7 +64,9 @@ def compare(rbm: RBM, mixture: BernoulliMixture) -> Comparison:
     Given z1, the units of z2 are independent, so that their entropy is a sum over the units.
     """
     rbm, mixture = rbm.cast(tf.float64), mixture.cast(tf.float64)
-    all1, all2 = (states(b.shape[-1]) for b in (rbm.b1, rbm.b2))
+    all1, all2 = (
+        tf.constant(np.arange(2**n)[:, None] >> np.arange(n) & 1, tf.float64) for n in rbm.sizes
+    )
     left, right = _factors(mixture, all1, all2)
     p = tf.matmul(left, right, transpose_b=True)
     log_p = tf.math.log(p)

@@ -88,18 +88,11 @@ def _figure(results: Mapping[int, Runs], settings: Settings) -> Figure:
     ylabel = "KL(q || p) (nats), mean and range of the runs"
     late = np.concatenate([runs.kl[1:][-3 * len(runs.kl) // 4 :] for runs in results.values()])
     margin = 0.05 * np.ptp(late) + 0.01
-    end = {"xlim": (settings.num_steps / 4, settings.num_steps)}
-    end["ylim"] = (late.min() - margin, late.max() + margin)
-    drawn, panels = report.panels(
-        (11.5, 4.6),
-        {
-            "title": "(a) exact KL during training",
-            "xlabel": "step",
-            "ylabel": ylabel,
-            "yscale": "log",
-        },
-        {"title": "(b) its last three quarters", "xlabel": "step", **end},
-    )
+    first, second = ("(a) exact KL during training", "(b) its last three quarters")
+    drawn, panels = report.panels((11.5, 4.6), (first, "step", ylabel), (second, "step", ""))
+    panels[0].set_yscale("log")
+    panels[1].set_xlim(settings.num_steps / 4, settings.num_steps)
+    panels[1].set_ylim(late.min() - margin, late.max() + margin)
     label = f"log {settings.num_components}: q on one component"
     for axes in panels:
         for (t, runs), colour in zip(results.items(), COLOURS, strict=False):

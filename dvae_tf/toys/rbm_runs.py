@@ -11,7 +11,7 @@ from dvae_tf import relaxations
 from dvae_tf.posteriors.backpropagation import ising_sweeps, persistent_sample
 from dvae_tf.toys import mixture as mixtures
 from dvae_tf.toys import training
-from dvae_tf.toys.mixture import BernoulliMixture, Comparison
+from dvae_tf.toys.mixture import BernoulliMixture
 from dvae_tf.toys.settings import RBMSettings as Settings
 from sampler import seeds
 from sampler.machines.ising import IsingRBM
@@ -57,7 +57,6 @@ def kl_gradient(
       mixture: p, over z1 and z2.
       num_relaxed_sweeps: t.
       settings: s and the relaxation.
-      seed: int32, shape [2].
     """
     relaxation = relaxations.make(settings.relaxation, settings.sharpness)
     fixed = tf.nest.map_structure(tf.stop_gradient, phi)
@@ -95,10 +94,7 @@ def train(num_relaxed_sweeps: int, settings: Settings) -> Runs:
         return gradient
 
     compare = tf.function(lambda *phi: mixtures.compare(IsingRBM(*phi).binary(), mixture))
-
-    def record_fn() -> Comparison:
-        return compare(*variables)
-
-    title = f"t = {num_relaxed_sweeps}"
-    records = training.minimise(variables, gradient_fn, settings, record_fn, title)
+    records = training.minimise(
+        variables, gradient_fn, settings, lambda: compare(*variables), f"t = {num_relaxed_sweeps}"
+    )
     return Runs(np.stack([record.kl for record in records]), records[-1].shares.numpy())

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+from pathlib import Path
 
+from absl import flags
+
+from dvae_tf import cli
 from dvae_tf.cli import option
 from dvae_tf.registry import PLUGGED_IN
 
@@ -41,3 +46,16 @@ class RBMSettings:
     num_units: int = 10
     num_components: int = 8
     variance: float = 0.04
+
+
+def run(report: str, kind: type) -> None:
+    """A toy's command: `write` of the module `report`, with the settings that the flags give."""
+
+    def main(argv: list[str]) -> None:
+        del argv
+        module = importlib.import_module(report)
+        module.write(Path(flags.FLAGS.output_dir), cli.settings(kind))
+
+    flags.DEFINE_string("output_dir", "runs/toys", "folder of the CSV, PNG and Markdown")
+    cli.define(kind)
+    cli.run(main, report)

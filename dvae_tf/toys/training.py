@@ -10,6 +10,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from dvae_tf.config import ConfigError
+from sampler.io.errors import expect
 
 
 def minimise(
@@ -19,7 +20,7 @@ def minimise(
     record_fn: Callable[[], Any],
     title: str,
 ) -> list[Any]:
-    """Trains variables by gradient descent.
+    """Trains variables by gradient descent; returns what `record_fn` did at each record.
 
     Args:
       variables: what is trained.
@@ -28,16 +29,12 @@ def minimise(
       record_fn: called at the start and at each record.
       title: of the progress bar.
 
-    Returns:
-      What `record_fn` returned.
-
     Raises:
       ConfigError: the records do not divide the steps evenly.
     """
     num_records, rest = divmod(settings.num_steps, settings.record_every)
-    if rest:
-        accepted = f"a multiple of {settings.record_every}"
-        raise ConfigError(f"--num_steps: found {settings.num_steps}, accepted is {accepted}")
+    accepted = f"a multiple of {settings.record_every}"
+    expect(not rest, "--num_steps", settings.num_steps, accepted, ConfigError)
     optimizer = keras.optimizers.Adam(settings.learning_rate)
     optimizer.build(variables)
 

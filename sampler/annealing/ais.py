@@ -22,6 +22,7 @@ from sampler import checks, gibbs, modes, seeds
 from sampler.annealing import bridge as bridges
 from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
+from sampler.io.errors import expect
 from sampler.machines.machine import State
 from sampler.weights.estimates import Estimate, Samples
 
@@ -35,7 +36,7 @@ BRACKET_ERRORS = 3.0
 
 
 class Bracket(NamedTuple):
-    """log Z from both sides; see `log_z_bracket`.
+    """log Z from both sides, of the machine's batch shape; see `log_z_bracket`.
 
     Attributes:
       forward: the estimate from the base, low on average.
@@ -102,7 +103,6 @@ def run(
       bridge: from the base to the target, any batch shape.
       betas: inverse temperatures from 0 to 1, [T]; by default 1001, equidistant.
       num_chains: chains C of each machine.
-      seed: an integer, or int32 [2].
       progress_fn: called with the number of temperatures just done, T - 1 in all.
 
     Raises:
@@ -126,8 +126,7 @@ def reverse(
       bridge: from the base to the target.
       state: independent samples of the target, of all blocks or all but the last, [..., C, n_k]; an
         upper bound, and a standard error, are had as far as they are such samples.
-      betas: inverse temperatures from 0 to 1 (rising, as for `run`), [T].
-      seed, progress_fn: as for `run`.
+      betas, seed, progress_fn: as for `run`, rising.
 
     Raises:
       ValueError: as `run`, or the states don't fit.
@@ -146,9 +145,9 @@ def _kept(bridge: Bridge, state: State) -> State:
         state = (state[0][..., :0],)
     for k, size in enumerate(bridge.kept_sizes):
         accepted = (*bridge.machine.batch_shape, "C", size)
-        found = tuple(state[k].shape) if k < len(state) else "none"
-        if len(found) != len(accepted) or (*found[:-2], "C", found[-1]) != accepted:
-            raise ValueError(f"state[{k}]: found {found}; accepted: {accepted}")
+        found = tuple(state[k].shape) if k < len(state) else ()
+        fit = len(found) == len(accepted) and (*found[:-2], "C", found[-1]) == accepted
+        expect(fit, f"state[{k}]", found or "none", str(accepted))
     return state[: bridge.num_kept]
 
 
@@ -173,23 +172,17 @@ def log_z_bracket(
 
     Args:
       bridge: from the base to the target.
-      betas: inverse temperatures from 0 to 1, [T]; by default 1001, equidistant.
-      num_chains: chains C of each run.
-      seed: an integer, or int32 [2].
+      betas, num_chains, seed: of each run, as for `run`.
       num_sweeps: sweeps of the resampled end states before they run back.
       tolerance: in nats; what `Bracket.tight` compares the gap with.
       progress_fn: called with the number of temperatures just done, 2 (T - 1) in all, or 3 (T - 1)
         where the samples need a run of their own: the base is not uniform.
-      target_state: samples of the target, of all blocks or all but the last, [..., C, n_k].
-
-    Returns:
-      A `Bracket`, its fields of the machine's batch shape.
+      target_state: samples of the target, as for `reverse`.
 
     Raises:
       ValueError: as `run`, or the tolerance is not positive.
     """
-    if not tolerance > 0:
-        raise ValueError(f"tolerance: found {tolerance!r}; accepted: a positive number")
+    expect(tolerance > 0, "tolerance", repr(tolerance), "a positive number")
     there, moved, back = (seeds.fold_in(seeds.as_seed(seed), i) for i in range(3))
     forward = run(bridge, betas, num_chains, there, progress_fn)
     if target_state is None:
@@ -201,7 +194,9 @@ def log_z_bracket(
             samples = samples.pooled(others)
         target_state = swept(bridge.machine, samples, num_sweeps, moved)
     backward = reverse(bridge, target_state, betas, back, progress_fn)
-    return _bracket(forward, backward, tolerance)
+    lower = tf.minimum(forward.log_z - BRACKET_ERRORS * forward.stderr, backward.log_z)
+    upper = tf.maximum(backward.log_z + BRACKET_ERRORS * backward.stderr, forward.log_z)
+    return Bracket(forward, backward, lower, upper, upper - lower <= tolerance)
 
 
 def swept(
@@ -214,12 +209,6 @@ def swept(
     if num_sweeps == 0:
         return state
     return _sweeps_compiled(machine, state, num_sweeps, seeds.fold_in(seed, 2))
-
-
-def _bracket(forward: Estimate, backward: Estimate, tolerance: float) -> Bracket:
-    lower = tf.minimum(forward.log_z - BRACKET_ERRORS * forward.stderr, backward.log_z)
-    upper = tf.maximum(backward.log_z + BRACKET_ERRORS * backward.stderr, forward.log_z)
-    return Bracket(forward, backward, lower, upper, upper - lower <= tolerance)
 
 
 def log_z_within(
@@ -245,8 +234,7 @@ def log_z_within(
       progress_fn: called with the number of temperatures just done; the sum isn't known before.
       max_seconds: no attempt is begun that would end later; the first one always is.
 
-    Returns:
-      The last bracket, and the schedule that it took.
+    Returns the last bracket, and the schedule that it took.
 
     Raises:
       ValueError: as `log_z_bracket`, or `max_temperatures` is below that of `betas`.

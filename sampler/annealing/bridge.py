@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from sampler import checks, gibbs, mean_field, seeds
+from sampler.io.errors import expect
 from sampler.machines.machine import AnyMachine, State
 
 
@@ -138,21 +139,13 @@ def from_uniform(machine: AnyMachine) -> Bridge:
 def from_means(machine: AnyMachine, means: Sequence[Any], clip: float = 0.01) -> Bridge:
     """The bridge from independent units with the given means (of samples of the machine, or data).
 
-    Salakhutdinov and Murray (2008) fit the base to the data's means. Probabilities are kept `clip`
-    away from 0 and 1, so that a unit that was never seen on or off can still change.
-
-    Args:
-      machine: the target.
-      means: of each block, [..., n_k].
-      clip: in (0, 1/2).
-
-    Raises:
-      ValueError: shapes that don't fit, means out of range or NaN, a clip out of range.
+    Salakhutdinov and Murray (2008) fit the base to the data's means [..., n_k]. Probabilities are
+    kept `clip`, in (0, 1/2), away from 0 and 1, so that a unit that was never seen on or off can
+    still change. ValueError for shapes that don't fit, and means or a clip out of range.
     """
     machine = machine.cast()
     checks.check_machine(machine)
-    if not 0 < clip < 0.5:
-        raise ValueError(f"clip: found {clip!r}; accepted: between 0 and 1/2, both excluded")
+    expect(0 < clip < 0.5, "clip", repr(clip), "between 0 and 1/2, both excluded")
     means = checks.check_means(means, machine)
     families = machine.families
     return Bridge(machine, tuple(f.natural(m, clip) for f, m in zip(families, means, strict=True)))
@@ -162,11 +155,8 @@ def from_mean_field(machine: AnyMachine, num_sweeps: int = 5) -> Bridge:
     """The bridge from the independent units that mean field fits to the machine.
 
     Where one mode holds nearly all, as in posteriors, a few temperatures do. A distribution of
-    several modes is annealed from one of them.
-
-    Args:
-      machine: the target.
-      num_sweeps: updates of each block's means, which need not converge: any base is exact.
+    several modes is annealed from one of them. `num_sweeps` updates of each block's means need not
+    converge: any base is exact.
     """
     machine = machine.cast()
     means = mean_field.of_fields(machine)

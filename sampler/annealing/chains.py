@@ -99,12 +99,10 @@ def along(
       bridge: any batch shape.
       chains: at the first of `betas`.
       betas: inverse temperatures, rising or falling, float32 [T].
-      seed: int32, shape [2].
       progress_fn: called with the number of temperatures just done, T - 1 in all.
 
-    Returns:
-      An estimate of the log of the ratio of normalisers, with weighted samples of all blocks at the
-      last of `betas`.
+    Returns an estimate of the log of the ratio of normalisers, with weighted samples of all blocks
+    at the last of `betas`.
     """
     batch, num_chains = bridge.machine.batch_shape, chains.log_weights.shape[-1]
     sums = [_sums(chains.log_weights)[..., None]]

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from sampler import checks, seeds
 from sampler.annealing.bridge import Bridge
+from sampler.io.errors import expect
 from sampler.machines.machine import State
 from sampler.weights import resampling
 
@@ -29,13 +30,9 @@ def sigmoid(num_temperatures: int, steepness: float = 4.0) -> np.ndarray:
     """Concentrated at both ends: a logistic curve on [-steepness, steepness], scaled to [0, 1].
 
     Grosse, Maddison and Salakhutdinov (2013) use `steepness` 4; towards 0 it becomes linear.
-
-    Raises:
-      ValueError: `num_temperatures` is below 2, or `steepness` is not positive and finite.
     """
     checks.check_count(num_temperatures, "num_temperatures", 2)
-    if not 0 < steepness < float("inf"):
-        raise ValueError(f"steepness: found {steepness!r}; accepted: positive and finite")
+    expect(0 < steepness < float("inf"), "steepness", repr(steepness), "positive and finite")
     curve = np.tanh(np.linspace(-steepness, steepness, num_temperatures) / 2)
     return ((curve / curve[-1] + 1) / 2).astype(np.float32)
 
@@ -84,31 +81,22 @@ def adaptive(
       target: of the criterion at each step, in (0, 1); near 1 makes many small steps.
       criterion: "ess", the effective fraction of the population after the step (the conditional
         ESS of Zhou, Johansen and Aston 2016), or "overlap", that of the histograms.
-      num_chains: of the pilot run, for each RBM.
-      num_sweeps: Gibbs sweeps of the pilot run at each temperature.
-      seed: an integer, or int32 [2]; of the pilot run.
-      max_temperatures: the schedule is refused when it would need more.
+      num_chains, num_sweeps, seed: of the pilot run, for each machine and at each temperature.
+      max_temperatures: ValueError when the schedule would need more.
       progress_fn: called with each step in beta; they add up to 1.
-
-    Raises:
-      ValueError: an argument is out of range, or `max_temperatures` do not suffice.
     """
     checks.check_machine(bridge.machine)
     checks.check_count(num_chains, "num_chains", 2)
     checks.check_count(num_sweeps, "num_sweeps")
-    if not 0 < target < 1:
-        raise ValueError(f"target: found {target!r}; accepted: between 0 and 1, both excluded")
-    if criterion not in CRITERIA:
-        raise ValueError(f"criterion: found {criterion!r}; accepted: {', '.join(CRITERIA)}")
+    expect(0 < target < 1, "target", repr(target), "between 0 and 1, both excluded")
+    expect(criterion in CRITERIA, "criterion", repr(criterion), ", ".join(CRITERIA))
     seed = seeds.as_seed(seed)
     state = bridge.initial(num_chains, seeds.fold_in(seed, 0))
     betas = [np.float32(0)]
     while betas[-1] < 1:
-        if len(betas) == max_temperatures:
-            raise ValueError(
-                f"max_temperatures: found {max_temperatures}, spent at beta = {betas[-1]:.4g}; "
-                f"accepted: more, or a lower target than {target}"
-            )
+        found = f"{max_temperatures}, spent at beta = {betas[-1]:.4g}"
+        more = f"more, or a lower target than {target}"
+        expect(len(betas) < max_temperatures, "max_temperatures", found, more)
         step_seed = seeds.fold_in(seed, len(betas))
         now, goal = tf.constant(betas[-1]), tf.constant(target, tf.float64)
         state, beta = _pilot_step(bridge, state, now, goal, criterion, num_sweeps, step_seed)
@@ -138,9 +126,7 @@ def _pilot_step(
         return tf.where(good, middle, low), tf.where(good, high, middle)
 
     one = tf.ones_like(beta)
-    low, high = tf.while_loop(
-        lambda low, high: True, halve, (beta, one), maximum_iterations=_BISECTIONS
-    )
+    high = tf.while_loop(lambda *_: True, halve, (beta, one), maximum_iterations=_BISECTIONS)[1]
     # the upper end of the last interval: always a step forward, by 2^-20 of the rest at least
     new_beta = tf.where(worst(one) >= target, one, high)
     log_weights = bridge.log_weight(state, beta, new_beta)

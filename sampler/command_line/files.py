@@ -9,18 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from sampler.io.errors import FileError, reason
+from sampler.io.errors import FileError, expect, reason
 
 
 def check_output(path: str | None) -> None:
     """Raises FileError unless `path` ends in .npz and lies in a folder that can be written to."""
-    if path is None or Path(path).suffix != ".npz":
-        raise FileError(f"--output: found {path or 'none'}; accepted: a path that ends in .npz")
-    folder = Path(path).parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(path).is_dir():
-        raise FileError(
-            f"--output={path}: found no folder {folder} to write to; accepted: one that exists"
-        )
+    output = Path(path or "none")
+    expect(output.suffix == ".npz", "--output", output, "a path that ends in .npz", FileError)
+    folder = output.parent
+    fit = folder.is_dir() and os.access(folder, os.W_OK) and not output.is_dir()
+    found = f"no folder {folder} to write to"
+    expect(fit, f"--output={path}", found, "one that exists", FileError)
 
 
 def check_folder(flag: str, path: str | Path) -> None:
@@ -30,10 +29,9 @@ def check_folder(flag: str, path: str | Path) -> None:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise FileError(
-            f"--{flag}={path}: can't be written to ({reason(error)}); accepted: a folder, or the "
-            "name of a new one, with the right to write"
-        ) from error
+        accepted = "a folder, or the name of a new one, with the right to write"
+        found = f"--{flag}={path}: can't be written to ({reason(error)})"
+        raise FileError(f"{found}; accepted: {accepted}") from error
 
 
 def arrays_of(machine: Any, state: tuple[Any, ...]) -> dict[str, np.ndarray]:
@@ -42,8 +40,7 @@ def arrays_of(machine: Any, state: tuple[Any, ...]) -> dict[str, np.ndarray]:
     Bits of RBMs are uint8, other discrete units int8, Gaussian ones float32.
     """
     from sampler.machines.graph import GraphMachine
-    from sampler.machines.low_rank import LowRankRBM
-    from sampler.machines.rbm import RBM
+    from sampler.machines.rbm import RBM, LowRankRBM
 
     if isinstance(machine, (RBM, LowRankRBM)):
         return {f"z{k}": np.asarray(z, np.uint8) for k, z in enumerate(state, 1)}

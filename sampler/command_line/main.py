@@ -89,11 +89,7 @@ RUN = {"log_z": log_z, "sample": sample}
 
 
 def _run(
-    command: str,
-    parts: formats.Parts,
-    name: str,
-    values: flags.FlagValues,
-    settings: dict[str, Any],
+    command: str, parts: formats.Parts, name: str, values: flags.FlagValues, settings: dict
 ) -> bool:
     """The method's answer about one file, written and printed."""
     with _task(parts, values) as task:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from sampler import gibbs, seeds
 from sampler.command_line import tasks
 from sampler.command_line.tasks import Answer, Task
+from sampler.io.errors import expect
 from sampler.machines.machine import AnyMachine, State
 from sampler.tempering import parallel_tempering
 
@@ -57,26 +58,16 @@ def by_parallel_tempering(
     """Equally spaced states of the target's replica, from independent ladders."""
     ladders = min(num_chains, num_samples)
     kept = -(-num_samples // ladders)
-    if kept > num_sweeps:
-        raise ValueError(
-            f"--num_sweeps: found {num_sweeps}; accepted: at least {kept}, for --num_samples of "
-            f"{num_samples} from {ladders} chains"
-        )
+    accepted = f"at least {kept}, for --num_samples of {num_samples} from {ladders} chains"
+    expect(kept <= num_sweeps, "--num_sweeps", num_sweeps, accepted)
 
     def method(task: Task) -> Answer:
         begin = _ladder(task, **flags)
         thinning, burn_in = num_sweeps // kept, num_sweeps // 5
         task.bar.reset(total=burn_in + kept * thinning)
-        found = parallel_tempering.run(
-            begin.bridge,
-            begin.betas,
-            ladders,
-            kept * thinning,
-            task.seed,
-            burn_in=burn_in,
-            thinning=thinning,
-            progress_fn=task.bar.update,
-        )
+        how = ladders, kept * thinning, task.seed, burn_in, thinning
+        bridge, betas = begin.bridge, begin.betas
+        found = parallel_tempering.run(bridge, betas, *how, progress_fn=task.bar.update)
         values = {
             "log_z": found.log_z,
             "log_z_stderr": found.stderr,
@@ -106,11 +97,8 @@ def by_population_annealing(
 ) -> Answer:
     """Chains of the final populations, drawn by their weights."""
     total = num_chains * num_runs
-    if num_samples > total:
-        raise ValueError(
-            f"--num_samples: found {num_samples}; accepted: at most --num_chains times --num_runs, "
-            f"{total}"
-        )
+    accepted = f"at most --num_chains times --num_runs, {total}"
+    expect(num_samples <= total, "--num_samples", num_samples, accepted)
     flags |= {"num_chains": num_chains, "num_runs": num_runs}
 
     def method(task: Task) -> Answer:
@@ -151,9 +139,8 @@ def _agreement(trace: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
     # a quantity that never changes has none
     r_hat = np.fmax.reduce(np.asarray(diagnostics.r_hat(np.moveaxis(trace, -1, 1))))
     found = f"chains disagree: R-hat {np.max(r_hat):.3g}, trusted up to {MIXED}"
-    return {"r_hat": r_hat}, [f"{found} (more sweeps, or --method=pt)"] * bool(
-        np.any(r_hat > MIXED)
-    )
+    found += " (more sweeps, or --method=pt)"
+    return {"r_hat": r_hat}, [found] if np.any(r_hat > MIXED) else []
 
 
 METHODS: dict[str, Callable[..., Answer]] = {

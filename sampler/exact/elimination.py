@@ -8,14 +8,16 @@ kept: going back in the opposite order it gives exact samples and moments.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import tensorflow as tf
+from scipy.special import expit
 
 from sampler import checks, seeds
 from sampler.exact import orders
 from sampler.exact.orders import Order
+from sampler.io.errors import expect
 from sampler.machines.machine import AnyMachine
 from sampler.machines.pairs import Pairs, pairs
 
@@ -89,15 +91,13 @@ def moments(machine: AnyMachine, max_width: int = MAX_WIDTH) -> Moments:
 def _prepare(machine: AnyMachine, max_width: int) -> tuple[Pairs, Order]:
     found = pairs(machine)
     for name, values in (("fields", found.fields), ("couplings", found.values)):
-        if not np.isfinite(values).all():
-            raise ValueError(f"machine: found {name} that are NaN or infinite; accepted: finite")
+        bad = f"{name} that are NaN or infinite"
+        expect(np.isfinite(values).all(), "machine", bad, "finite")
     order = orders.best(len(found.lows), found.edges, max_width)
-    if order is None:
-        raise ValueError(
-            f"machine: found {len(found.lows)} units and {len(found.edges)} edges, whose "
-            f"elimination has a width above {max_width}; accepted: up to max_width = {max_width}"
-        )
-    return found, order
+    counts = f"{len(found.lows)} units and {len(found.edges)} edges"
+    wide = f"{counts}, whose elimination has a width above {max_width}"
+    expect(order, "machine", wide, f"up to max_width = {max_width}")
+    return found, cast(Order, order)
 
 
 def _each(found: Pairs) -> list[Pairs]:
@@ -114,14 +114,14 @@ def _eliminate(
 
     These are many tables, and for log Z alone none has to be kept.
     """
-    fields, couplings = found.fields, _by_pair(found)
+    edges = _edges(found)
     waiting: dict[int, list[tuple[list[int], np.ndarray]]] = {unit: [] for unit in order.units}
     total, odds = 0.0, {}
     for unit, others in zip(order.units, order.others, strict=True):
-        eta = np.full([1] * len(others), fields[unit])
+        eta = np.full([1] * len(others), found.fields[unit])
         for axis, other in enumerate(others):
-            if (unit, other) in couplings:
-                values = np.array([found.lows[other], 1.0]) * couplings[unit, other]
+            if (unit, other) in edges:
+                values = np.array([found.lows[other], 1.0]) * found.values[edges[unit, other]]
                 eta = eta + values.reshape([2 if i == axis else 1 for i in range(len(others))])
         table = np.zeros([2] + [1] * len(others))
         for scope, message in waiting.pop(unit):
@@ -138,10 +138,9 @@ def _eliminate(
     return total, odds
 
 
-def _by_pair(found: Pairs) -> dict[tuple[int, int], float]:
-    """Each coupling under its units, in both orders."""
-    both = zip(found.edges.tolist(), found.values.tolist(), strict=True)
-    return {pair: value for (u, v), value in both for pair in ((u, v), (v, u))}
+def _edges(found: Pairs) -> dict[tuple[int, int], int]:
+    """The number of each edge under its units, in both orders."""
+    return {pair: e for e, (u, v) in enumerate(found.edges.tolist()) for pair in ((u, v), (v, u))}
 
 
 def _draw(
@@ -152,7 +151,7 @@ def _draw(
     for unit, others in zip(reversed(order.units), reversed(order.others), strict=True):
         table = np.broadcast_to(odds[unit], [2] * len(others))
         logits = table[tuple(x[:, other].astype(int) for other in others)]
-        x[:, unit] = uniforms[:, unit] < _sigmoid(logits)
+        x[:, unit] = uniforms[:, unit] < expit(logits)
     return np.where(x, 1.0, found.lows)
 
 
@@ -167,12 +166,12 @@ def _expect(
     for unit, others in zip(order.units, order.others, strict=True):
         if others:
             children[others[0]].append((unit, others))
-    edges = {pair: e for e, (u, v) in enumerate(found.edges.tolist()) for pair in ((u, v), (v, u))}
+    edges = _edges(found)
     means, both = np.zeros(len(found.lows)), np.zeros(len(found.edges))
     given: dict[int, np.ndarray] = {}
     for unit, others in zip(reversed(order.units), reversed(order.others), strict=True):
         rest = given.pop(unit, np.array(1.0))
-        high = rest * _sigmoid(odds[unit])
+        high = rest * expit(odds[unit])
         table = np.stack([rest - high, high])
         scope = [unit, *others]
         ups = np.array([found.lows[unit], 1.0]).reshape([2] + [1] * len(others))
@@ -185,7 +184,3 @@ def _expect(
         for child, needed in children[unit]:
             given[child] = table.sum(tuple(i for i, u in enumerate(scope) if u not in needed))
     return means, both
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0.0, -x))

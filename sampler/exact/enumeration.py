@@ -11,6 +11,7 @@ States come in chunks, which bounds the memory; batch dimensions are handled at 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from sampler import checks, seeds
+from sampler.io.errors import expect
 from sampler.machines.machine import AnyMachine, State
 
 MAX_UNITS = 20
@@ -54,16 +56,14 @@ def log_z(machine: AnyMachine) -> tf.Tensor:
       ValueError: too many states to enumerate, or the parameters are malformed.
     """
     plan = _plan(machine)
-    total = tf.fill(plan.machine.batch_shape, tf.constant(-math.inf, tf.float64))
-    for state in _chunks(plan):
-        total = _log_add(total, tf.reduce_logsumexp(_log_marginal(plan, state), -1))
-    return total
+    batch = plan.machine.batch_shape
+    parts = [tf.reduce_logsumexp(_log_marginal(plan, state), -1) for state in _chunks(plan)]
+    return tf.reduce_logsumexp([tf.broadcast_to(part, batch) for part in parts], 0)
 
 
 def num_states(machine: AnyMachine) -> float:
     """How many states an enumeration goes through; a float, as it may be huge."""
-    summed = _blocks(machine)[1]
-    return _count(machine, [k for k in range(len(machine.families)) if k not in summed])
+    return _count(machine, _split(machine)[0])
 
 
 def moments(machine: AnyMachine) -> Moments:
@@ -72,14 +72,11 @@ def moments(machine: AnyMachine) -> Moments:
     Raises as `log_z` does.
     """
     plan, total = _plan(machine), log_z(machine)[..., None]
-    sums: dict[Any, tf.Tensor] = {}
+    sums: Any = None
     for state in _chunks(plan):
-        weights = tf.exp(_log_marginal(plan, state) - total)
-        for key, part in _moments_of(plan, state, weights).items():
-            sums[key] = sums[key] + part if key in sums else part
-    num_blocks = len(plan.machine.families)
-    pairs = {(k, l): sums[k, l] for k in range(num_blocks) for l in range(k + 1, num_blocks)}
-    return Moments(tuple(sums[k] for k in range(num_blocks)), pairs)
+        found = _moments_of(plan, state, tf.exp(_log_marginal(plan, state) - total))
+        sums = found if sums is None else tf.nest.map_structure(tf.add, sums, found)
+    return sums
 
 
 def log_prob(machine: AnyMachine, state: State) -> tf.Tensor:
@@ -115,24 +112,24 @@ def sample(machine: AnyMachine, num_samples: int, seed: int | tf.Tensor) -> tupl
     return _drawn(plan, state, seeds.fold_in(seed, 2))
 
 
-def _blocks(machine: AnyMachine) -> tuple[list[int], list[int]]:
-    """Discrete blocks, and those that are summed out."""
-    discrete = [k for k, family in enumerate(machine.families) if family.discrete]
-    gaussian = [k for k in range(len(machine.families)) if k not in discrete]
-    return discrete, gaussian or [max(discrete, key=lambda k: _count(machine, [k]))]
+def _split(machine: AnyMachine) -> tuple[list[int], list[int]]:
+    """The blocks that are enumerated, and those that are summed out."""
+    blocks = range(len(machine.families))
+    summed = [k for k in blocks if not machine.families[k].discrete]
+    summed = summed or [max(blocks, key=lambda k: _count(machine, [k]))]
+    return [k for k in blocks if k not in summed], summed
 
 
 def _plan(machine: AnyMachine) -> _Plan:
     machine = machine.cast(tf.float64)
     checks.check_machine(machine)
-    _, summed = _blocks(machine)
-    listed = [k for k in range(len(machine.families)) if k not in summed]
-    if _count(machine, listed) > 2**MAX_UNITS:
-        raise ValueError(
-            f"machine: found blocks of {machine.sizes} numbers; accepted for enumeration: at most "
-            f"{MAX_UNITS} binary units, or as many states, beside the largest discrete block or "
-            "the Gaussian ones"
-        )
+    listed, summed = _split(machine)
+    found = f"blocks of {machine.sizes} numbers, too many to enumerate"
+    accepted = (
+        f"at most {MAX_UNITS} binary units, or as many states, beside the largest discrete block "
+        "or the Gaussian ones"
+    )
+    expect(_count(machine, listed) <= 2**MAX_UNITS, "machine", found, accepted)
     return _Plan(machine, tuple(listed), tuple(summed))
 
 
@@ -219,22 +216,21 @@ def _means(plan: _Plan, state: State) -> tuple[list[tf.Tensor], tf.Tensor | None
     return blocks, tf.linalg.cholesky_solve(root, unit)
 
 
-def _moments_of(plan: _Plan, state: State, weights: tf.Tensor) -> dict[Any, tf.Tensor]:
-    """Sums of the blocks' means, by k, and of their products, by (k, l), weighted by [..., S]."""
+def _moments_of(plan: _Plan, state: State, weights: tf.Tensor) -> Moments:
+    """The chunk's part of the moments, its states weighted by [..., S]."""
     means, covariance = _means(plan, state)
     weighted = [weights[..., None] * mean for mean in means]
-    sums: dict[Any, tf.Tensor] = {k: tf.reduce_sum(mean, -2) for k, mean in enumerate(weighted)}
-    for k in range(len(means)):
-        for l in range(k + 1, len(means)):
-            sums[k, l] = tf.matmul(weighted[k], means[l], transpose_a=True)
+    pairs = {
+        (k, l): tf.matmul(weighted[k], means[l], transpose_a=True)
+        for k, l in itertools.combinations(range(len(means)), 2)
+    }
     if covariance is not None:
         sizes = [plan.machine.sizes[k] for k in plan.summed]
         rows = [tf.split(row, sizes, -1) for row in tf.split(covariance, sizes, -2)]
         total = tf.reduce_sum(weights, -1)[..., None, None]
-        for i, k in enumerate(plan.summed):
-            for j, l in enumerate(plan.summed[i + 1 :], i + 1):
-                sums[k, l] += total * rows[i][j]
-    return sums
+        for (i, k), (j, l) in itertools.combinations(enumerate(plan.summed), 2):
+            pairs[k, l] += total * rows[i][j]
+    return Moments(tuple(tf.reduce_sum(mean, -2) for mean in weighted), pairs)
 
 
 def _drawn(plan: _Plan, state: State, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -255,7 +251,3 @@ def _drawn(plan: _Plan, state: State, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
         for k, part in zip(plan.summed, parts, strict=True):
             blocks[k] = means[k] + part
     return tuple(tf.cast(x, tf.float32) for x in blocks)
-
-
-def _log_add(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_logsumexp(tf.stack([a, tf.broadcast_to(b, a.shape)]), 0)

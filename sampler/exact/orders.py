@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,7 @@ _STARTS = 64
 _WORK = 20_000
 
 
-@dataclasses.dataclass
-class Order:
+class Order(NamedTuple):
     """Units in the order of elimination, and of each those that its table is over."""
 
     units: list[int]
@@ -23,22 +22,12 @@ class Order:
         """The largest number of others."""
         return max(map(len, self.others))
 
-    @property
-    def cost(self) -> tuple[int, float]:
-        """The width, and the size of all tables."""
-        return self.width, sum(2.0 ** len(others) for others in self.others)
-
 
 def best(count: int, edges: np.ndarray, limit: int | None = None) -> Order | None:
     """The best of the orders tried: min-fill, and sweeps over the graph from up to 64 units.
 
     Min-fill is good for trees and for irregular graphs, sweeps for lattices: 12 for a square
-    lattice of 12 x 12 units, where min-fill finds 16.
-
-    Args:
-      count: number of units.
-      edges: [E, 2].
-      limit: the largest width of use; None if none of the orders has it.
+    lattice of 12 x 12 units, where min-fill finds 16. None if none has a width within `limit`.
     """
     around = [0] * count  # neighbours are the bits of an integer: sets meet in one operation
     for first, second in edges.tolist():
@@ -47,7 +36,8 @@ def best(count: int, edges: np.ndarray, limit: int | None = None) -> Order | Non
     starts = np.linspace(0, count - 1, min(count, _STARTS, 1 + _WORK // count)).astype(int)
     lists = [_min_fill(around, limit), *(_sweep(around, start) for start in starts.tolist())]
     orders = [order for order in (_tables(around, units, limit) for units in lists) if order]
-    return min(orders, key=lambda order: order.cost, default=None)
+    sizes = [(order.width, sum(2.0 ** len(others) for others in order.others)) for order in orders]
+    return orders[sizes.index(min(sizes))] if orders else None
 
 
 def _min_fill(around: Sequence[int], limit: int | None) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _LONGEST = 200
 _TENSORFLOW_PLACE = re.compile(r"\{\{function_node [^}]*\}\} ?| \[Op:.*", re.DOTALL)
@@ -11,6 +12,14 @@ _TENSORFLOW_PLACE = re.compile(r"\{\{function_node [^}]*\}\} ?| \[Op:.*", re.DOT
 
 class FileError(ValueError):
     """A file that can't be used; one line: the file, what was found, what is accepted."""
+
+
+def expect(
+    holds: Any, name: str, found: Any, accepted: str, kind: type[Exception] = ValueError
+) -> None:
+    """Raises an error of one line about an argument, flag or file, `name`, unless `holds`."""
+    if not holds:
+        raise kind(f"{name}: found {found}; accepted: {accepted}")
 
 
 def reason(error: Exception) -> str:

@@ -156,15 +156,12 @@ def _read_npz(path: Path) -> Parts:
     if any(name.endswith("data.pkl") for name in found):
         raise FileError(f"{path}: found {_TORCH}")
     kind = _kind(path, found)
-    own = [n for n in found if n in LAYOUTS[kind] or (kind in _OPTIONAL and _own(kind, n))]
+    optional = _OPTIONAL.get(kind, re.compile("$"))
+    own = [name for name in found if name in LAYOUTS[kind] or optional.fullmatch(name)]
     arrays: dict[str, Any] = npz.read_npz(path, own or LAYOUTS[kind], LAYOUTS[kind], _TEXTS)
     rest = [name for name in found if name not in own]
     notes = [f"not read: {reading.listed(rest)} (a machine of {', '.join(LAYOUTS[kind])})"]
     return Parts(str(path), kind, arrays, notes * bool(rest))
-
-
-def _own(kind: str, name: str) -> bool:
-    return _OPTIONAL[kind].fullmatch(name) is not None
 
 
 def _kind(path: Path, found: Collection[str]) -> str:
@@ -189,10 +186,8 @@ def _checked(parts: Parts) -> Parts:
         bad = np.sum(arrays[name] != value) if whole else np.sum(~np.isfinite(arrays[name]))
         found, accepted = ("no integers", "whole") if whole else ("NaN or infinite", "finite")
         if bad:
-            raise FileError(
-                f"{parts.path}: {name} {value.shape} has {bad} values that are {found}; "
-                f"accepted: {accepted} numbers"
-            )
+            where = f"{parts.path}: {name} {value.shape} has {bad} values that are {found}"
+            raise FileError(f"{where}; accepted: {accepted} numbers")
     if "labels" in arrays:
         arrays["labels"] = _labels(parts.path, arrays["labels"])
     return parts._replace(arrays=arrays)
@@ -203,6 +198,5 @@ def _labels(path: str, found: Any) -> tuple:
     try:
         return tuple(map(bqm.label, json.loads(found) if isinstance(found, str) else found))
     except (ValueError, TypeError, RecursionError) as error:
-        raise FileError(
-            f"{path}: labels are no JSON; accepted: a list of labels, or JSON of one"
-        ) from error
+        accepted = "a list of labels, or JSON of one"
+        raise FileError(f"{path}: labels are no JSON; accepted: {accepted}") from error

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from sampler import families
+from sampler.io.errors import expect
+from sampler.machines.couplings import LowRank
+from sampler.machines.general import Machine
 from sampler.machines.graph import GraphMachine, from_graph
-from sampler.machines.ising import IsingRBM
-from sampler.machines.low_rank import LowRankIsingRBM, LowRankRBM
-from sampler.machines.machine import AnyMachine, LowRank, Machine
-from sampler.machines.rbm import RBM
+from sampler.machines.ising import IsingRBM, LowRankIsingRBM
+from sampler.machines.machine import AnyMachine
+from sampler.machines.rbm import RBM, LowRankRBM
 from sampler.machines.topology import Graph
 
 _PAIR = re.compile(r"coupling_(\d+)_(\d+)(_[uv])?")
@@ -99,18 +101,14 @@ def _from_rbms(vbias: np.ndarray, hbias: np.ndarray, w: np.ndarray) -> AnyMachin
 
 def _edges(matrix: np.ndarray) -> dict[str, np.ndarray]:
     """Edges and values of couplings [..., n, n]: a pair's stands in the upper triangle or twice."""
-    if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
-        raise ValueError(f"J: found shape {matrix.shape}; accepted: [..., n, n]")
-    if np.any(np.diagonal(matrix, axis1=-2, axis2=-1)):
-        raise ValueError(
-            "J: found numbers on its diagonal; accepted: zeros (fields of bits belong in h)"
-        )
+    square = matrix.ndim > 1 and matrix.shape[-1] == matrix.shape[-2]
+    expect(square, "J", f"shape {matrix.shape}", "[..., n, n]")
+    bare = not np.any(np.diagonal(matrix, axis1=-2, axis2=-1))
+    expect(bare, "J", "numbers on its diagonal", "zeros (fields of bits belong in h)")
     upper = np.triu(matrix)
-    if np.any(np.tril(matrix)) and np.any(matrix != np.swapaxes(matrix, -1, -2)):
-        raise ValueError(
-            "J: found a matrix that is neither symmetric nor upper triangular; accepted: one that "
-            "is, each pair's coupling in the upper triangle, or in both alike"
-        )
+    fit = not np.any(np.tril(matrix)) or np.all(matrix == np.swapaxes(matrix, -1, -2))
+    accepted = "each pair's coupling in the upper triangle, or in both alike"
+    expect(fit, "J", "a matrix that is neither symmetric nor upper triangular", accepted)
     edges = np.argwhere(upper.any(tuple(range(matrix.ndim - 2))))
     return {"edges": edges, "values": upper[..., edges[:, 0], edges[:, 1]]}
 
@@ -118,17 +116,14 @@ def _edges(matrix: np.ndarray) -> dict[str, np.ndarray]:
 def _graph(
     h: np.ndarray, edges: np.ndarray, values: np.ndarray, vartype: str, labels: Any
 ) -> GraphMachine:
-    if h.ndim and values.ndim and h.shape[:-1] != values.shape[:-1]:
-        raise ValueError(
-            f"h: found shape {h.shape} beside couplings {values.shape}; accepted: one batch shape"
-        )
+    fit = not (h.ndim and values.ndim) or h.shape[:-1] == values.shape[:-1]
+    expect(fit, "h", f"shape {h.shape} beside couplings {values.shape}", "one batch shape")
     made = from_graph(h, (edges, values), vartype)
     if labels is None:
         return made
-    if len(set(labels)) != len(made.labels) or len(labels) != len(made.labels):
-        raise ValueError(
-            f"labels: found {len(set(labels))} different ones; accepted: {len(made.labels)}"
-        )
+    count, different = len(made.labels), len(set(labels))
+    fit = len(labels) == different == count
+    expect(fit, "labels", f"{different} different ones", str(count))
     graph = Graph(labels, made.graph.family, made.graph.edges)
     return GraphMachine(graph, made.fields, made.values)
 
@@ -136,8 +131,8 @@ def _graph(
 def _machine(found: dict[str, Any], beta: float) -> Machine:
     names = found["families"]
     blocks = [_family(str(name), k, found) for k, name in enumerate(np.atleast_1d(names))]
-    if beta != 1 and not all(family.discrete for family in blocks):
-        raise ValueError(f"beta: found {beta:g} with Gaussian units; accepted: 1")
+    fit = beta == 1 or all(family.discrete for family in blocks)
+    expect(fit, "beta", f"{beta:g} with Gaussian units", "1")
     fields = [found[f"field_{k}"] for k in range(len(blocks)) if f"field_{k}" in found]
     couplings = {
         (int(pair[1]), int(pair[2])): _factors(name[:-2], found) if pair[3] else w
@@ -153,12 +148,9 @@ def _family(name: str, k: int, found: dict[str, Any]) -> families.Family:
         return families.Gaussian(tuple(precision) if isinstance(precision, list) else precision)
     if name == "Categorical" and f"num_states_{k}" in found:
         return families.Categorical(found[f"num_states_{k}"].item())
-    if name in ("Bernoulli", "Spin"):
-        return getattr(families, name)()
-    raise ValueError(
-        f"families[{k}]: found {name!r}; accepted: Bernoulli, Spin, Gaussian (of precision_{k}), "
-        f"Categorical (of num_states_{k})"
-    )
+    accepted = f"Bernoulli, Spin, Gaussian (of precision_{k}), Categorical (of num_states_{k})"
+    expect(name in ("Bernoulli", "Spin"), f"families[{k}]", repr(name), accepted)
+    return getattr(families, name)()
 
 
 def _factors(name: str, found: dict[str, Any]) -> LowRank:
@@ -179,16 +171,13 @@ def arrays_of(machine: AnyMachine) -> dict[str, Any]:
     if isinstance(machine, GraphMachine):
         graph = machine.graph
         found = {"h": machine.to_units(machine.fields).numpy(), "edges": graph.edges}
-        found |= {"values": machine.values.numpy(), "vartype": _vartype(graph.family)}
+        vartype = "SPIN" if graph.family == families.Spin() else "BINARY"
+        found |= {"values": machine.values.numpy(), "vartype": vartype}
         plain = graph.labels == tuple(range(len(graph.labels)))
         return found if plain else found | {"labels": json.dumps(graph.labels, default=str)}
     if isinstance(machine, Machine):
         return _arrays_of_blocks(machine)
     raise ValueError(f"machine: found {type(machine).__name__}; accepted: one of sampler's own")
-
-
-def _vartype(family: families.Family) -> str:
-    return "SPIN" if isinstance(family, families.Spin) else "BINARY"
 
 
 def _arrays_of_blocks(machine: Machine) -> dict[str, Any]:

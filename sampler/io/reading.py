@@ -1,6 +1,6 @@
 """Reading files that may be damaged or hostile, and checking the arrays found in them.
 
-No reader allocates what a file merely declares: sizes are first compared with `size_limit`.
+No reader touches memory for what a file merely declares: see `check_size`.
 """
 
 from __future__ import annotations
@@ -58,19 +58,16 @@ class _Reader(io.BufferedReader):
         return data
 
 
-def size_limit(path: Path) -> int:
-    """Bytes that a file's contents may have: enough for any images, too few for a bomb."""
-    return max(ALWAYS_ALLOWED, EXPANSION * path.stat().st_size)
-
-
 def check_size(path: Path, size: int) -> None:
-    """Raises FileError if contents of `size` bytes are too much for the file they come from."""
-    limit = size_limit(path)
+    """Raises FileError if contents of `size` bytes are too much for the file they come from.
+
+    The limit is enough for any images, and too little for a bomb.
+    """
+    length = path.stat().st_size
+    limit = max(ALWAYS_ALLOWED, EXPANSION * length)
     if size > limit:
-        raise FileError(
-            f"{path}: its contents would have {size} bytes; "
-            f"accepted: {limit} in a file of {path.stat().st_size} (uncompressed, any number)"
-        )
+        accepted = f"{limit} in a file of {length} (uncompressed, any number)"
+        raise FileError(f"{path}: its contents would have {size} bytes; accepted: {accepted}")
 
 
 def read_bytes(stream: Any, size: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from sampler.io.errors import expect
 from sampler.machines.graph import GraphMachine, from_graph
 from sampler.machines.machine import AnyMachine
 from sampler.machines.pairs import labels, pairs
@@ -22,10 +23,9 @@ def from_bqm(bqm: Any, beta: float = 1.0) -> GraphMachine:
     Raises:
       ValueError: no binary quadratic model, no variables, another beta.
     """
-    if not all(hasattr(bqm, name) for name in ("linear", "quadratic", "vartype")):
-        raise ValueError(f"bqm: found {type(bqm)}; accepted: a dimod.BinaryQuadraticModel")
-    if not math.isfinite(beta):
-        raise ValueError(f"beta: found {beta!r}; accepted: a finite number")
+    fit = all(hasattr(bqm, name) for name in ("linear", "quadratic", "vartype"))
+    expect(fit, "bqm", type(bqm), "a dimod.BinaryQuadraticModel")
+    expect(math.isfinite(beta), "beta", repr(beta), "a finite number")
     h = {unit: -beta * bias for unit, bias in bqm.linear.items()}
     return from_graph(h, {pair: -beta * j for pair, j in bqm.quadratic.items()}, bqm.vartype)
 
@@ -43,11 +43,10 @@ def to_bqm(machine: AnyMachine) -> Any:
         import dimod
     except ImportError as error:
         raise ImportError("to_bqm needs dimod: pip install 'dvae-tf[dimod]'") from error
-    if machine.batch_shape.rank:
-        raise ValueError(f"machine: found a batch {machine.batch_shape}; accepted: one machine")
+    batch = machine.batch_shape
+    expect(not batch.rank, "machine", f"a batch {batch}", "one machine")
     found, names = pairs(machine), labels(machine)
-    if len(set(found.lows)) > 1:
-        raise ValueError("machine: found both bits and spins; accepted: units of one family")
+    expect(len(set(found.lows)) == 1, "machine", "both bits and spins", "units of one family")
     biases = dict(zip(names, (-found.fields).tolist(), strict=True))
     bqm = dimod.BinaryQuadraticModel(dimod.SPIN if found.lows[0] < 0 else dimod.BINARY)
     bqm.add_linear_from({unit: biases[unit] for unit in getattr(machine, "labels", names)})

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from sampler.families import Bernoulli, Family, Spin
+from sampler.io.errors import expect
 from sampler.machines.machine import AnyMachine, State
 from sampler.machines.topology import Graph, Links
 
@@ -89,9 +90,8 @@ class GraphMachine(AnyMachine):
 
     def rms_coupling(self) -> tf.Tensor:
         """The root of the mean of J^2 over edges and batch, a scalar."""
-        return (
-            tf.sqrt(tf.reduce_mean(self.values**2)) if len(self.graph.edges) else tf.constant(0.0)
-        )
+        squares = self.values**2
+        return tf.sqrt(tf.reduce_mean(squares)) if len(self.graph.edges) else tf.constant(0.0)
 
     def _weights(self, links: Links) -> tf.Tensor:
         """The couplings in the places of `links.edges`, 0 where there is no edge."""
@@ -131,16 +131,15 @@ def from_graph(h: Any, J: Any, vartype: Any) -> GraphMachine:
     """
     family = _family(vartype)
     labels = tuple(h if isinstance(h, Mapping) else range((0, *np.shape(h))[-1]))
-    if not labels:
-        raise ValueError(f"h: found {h!r}; accepted: a field for each of one or more units")
+    expect(labels, "h", repr(h), "a field for each of one or more units")
     fields = _finite("h", list(h.values()) if isinstance(h, Mapping) else h)
     pairs, values = (J, list(J.values())) if isinstance(J, Mapping) else J
-    edges = _edges(labels, [tuple(pair) for pair in _listed(pairs)])
+    edges = _edges(
+        labels, list(pairs) if isinstance(pairs, Mapping) else np.asarray(pairs).tolist()
+    )
     couplings = _finite("J", values)
-    if couplings.shape[-1:] != (len(edges),):
-        raise ValueError(
-            f"J: found couplings {couplings.shape} for {len(edges)} edges; accepted: [..., E]"
-        )
+    found = f"couplings {couplings.shape} for {len(edges)} edges"
+    expect(couplings.shape[-1:] == (len(edges),), "J", found, "[..., E]")
     graph = Graph(labels, family, edges)
     blocks = tuple(tf.constant(fields[..., block]) for block in graph.blocks)
     return GraphMachine(graph, blocks, tf.constant(couplings))
@@ -149,46 +148,31 @@ def from_graph(h: Any, J: Any, vartype: Any) -> GraphMachine:
 def _family(vartype: Any) -> Family:
     families: dict[str, Family] = {"SPIN": Spin(), "BINARY": Bernoulli()}
     name = str(getattr(vartype, "name", vartype)).upper()
-    if name not in families:
-        raise ValueError(f"vartype: found {vartype!r}; accepted: {' or '.join(families)}")
+    expect(name in families, "vartype", repr(vartype), " or ".join(families))
     return families[name]
 
 
 def _finite(name: str, values: Any) -> np.ndarray:
     """The numbers as float32."""
     numbers = np.asarray(values, np.float32)
-    if not np.isfinite(numbers).all():
-        bad = numbers.size - np.isfinite(numbers).sum()
-        raise ValueError(f"{name}: found {bad} values that are NaN or infinite; accepted: finite")
+    bad = numbers.size - np.isfinite(numbers).sum()
+    expect(not bad, name, f"{bad} values that are NaN or infinite", "finite")
     return numbers
 
 
-def _listed(pairs: Any) -> list[tuple]:
-    """Keys of a dict, or rows of an array, as a list of tuples."""
-    rows = list(pairs) if isinstance(pairs, Mapping) else np.asarray(pairs).tolist()
-    for row in rows:
-        if not isinstance(row, (tuple, list)) or len(row) != 2:
-            raise ValueError(f"J: found the edge {row!r}; accepted: pairs of units")
-    return [tuple(row) for row in rows]
-
-
-def _edges(labels: tuple[Hashable, ...], pairs: list[tuple]) -> np.ndarray:
+def _edges(labels: tuple[Hashable, ...], pairs: list[Any]) -> np.ndarray:
     """The edges by their units' places, int32 [E, 2]."""
     index = {label: i for i, label in enumerate(labels)}
     seen: set[frozenset] = set()
     for pair in pairs:
+        listed = isinstance(pair, (tuple, list))
+        found = f"the edge {tuple(pair) if listed else pair!r}"
+        expect(listed and len(pair) == 2, "J", found, "pairs of units")
         for unit in pair:
-            if unit not in index:
-                raise ValueError(
-                    f"J: found the edge {pair!r}, but no unit {unit!r} in h; accepted: edges "
-                    f"between the {len(labels)} units of h (a field may be 0)"
-                )
-        if pair[0] == pair[1]:
-            raise ValueError(f"J: found the edge {pair!r}; accepted: edges between two units")
-        if frozenset(pair) in seen:
-            raise ValueError(
-                f"J: found the edge {pair!r} a second time; accepted: each pair of units once, in "
-                "either order (add the couplings)"
-            )
+            missing = f"{found}, but no unit {unit!r} in h"
+            expect(unit in index, "J", missing, "edges between units of h (a field may be 0)")
+        expect(pair[0] != pair[1], "J", found, "edges between two units")
+        once = "each pair of units once, in either order (add the couplings)"
+        expect(frozenset(pair) not in seen, "J", f"{found} a second time", once)
         seen.add(frozenset(pair))
     return np.array([[index[u], index[v]] for u, v in pairs], np.int32).reshape(-1, 2)

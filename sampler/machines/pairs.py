@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from sampler.families import Bernoulli, Spin
+from sampler.io.errors import expect
 from sampler.machines.graph import GraphMachine
 from sampler.machines.machine import AnyMachine
 
@@ -35,24 +36,17 @@ def pairs(machine: AnyMachine) -> Pairs:
     Raises:
       ValueError: units that are neither bits nor spins.
     """
-    if not all(isinstance(family, (Bernoulli, Spin)) for family in machine.families):
-        raise ValueError(
-            f"machine: found units {machine.families}; accepted: Bernoulli() and Spin() alone"
-        )
+    plain = all(isinstance(family, (Bernoulli, Spin)) for family in machine.families)
+    accepted = "Bernoulli() and Spin() alone"
+    expect(plain, "machine", f"units {machine.families}", accepted)
     machine = machine.cast(tf.float64)
-    lows = np.concatenate(
-        [
-            np.full(size, -1.0 if isinstance(family, Spin) else 0.0)
-            for family, size in zip(machine.families, machine.sizes, strict=True)
-        ]
-    )
+    lows = np.repeat([float(family.values[0]) for family in machine.families], machine.sizes)
     fields = np.concatenate([field.numpy() for field in machine.fields], -1)
     if isinstance(machine, GraphMachine):
         edges = machine.graph.place[machine.graph.edges]
         return Pairs(lows, fields, edges, machine.values.numpy())
     matrix = _matrix(machine)
-    upper = np.triu((matrix != 0).any(tuple(range(matrix.ndim - 2))))
-    edges = np.argwhere(upper)
+    edges = np.argwhere(np.triu((matrix != 0).any(tuple(range(matrix.ndim - 2)))))
     return Pairs(lows, fields, edges, matrix[..., edges[:, 0], edges[:, 1]])
 
 

@@ -113,9 +113,6 @@ def dsatur(neighbours: Sequence[set[int]]) -> list[int]:
 
     The next unit is one whose neighbours have the most colours already, of these one of the most
     neighbours; it takes the first colour that none of them has.
-
-    Args:
-      neighbours: of each unit, those it is coupled to.
     """
     colours: dict[int, int] = {}
     taken: list[set[int]] = [set() for _ in neighbours]

@@ -99,12 +99,8 @@ def update(
     Args:
       old, new: machines before and after, of one type, batch dimensions [...].
       population: C weighted samples of each of `old`.
-      seed: an integer, or int32 [2].
       num_sweeps: Gibbs sweeps at `new`, at least 1.
       threshold: a population is resampled (systematically) when ess < threshold C.
-
-    Returns:
-      The populations at `new`, and an `Info`.
     """
     old, new, seed = old.cast(), new.cast(), seeds.as_seed(seed)
     change = old.energy_change(new, population.state)
@@ -132,9 +128,7 @@ def resample(
     Args:
       states: tensors [..., C, ...], which follow their chains.
       log_weights: float64, [..., C].
-      seed: int32, shape [2].
       threshold: between 0 (never) and above 1 (always).
-      scheme: one of `resampling.SCHEMES`.
     """
     num_chains, batch_dims = log_weights.shape[-1], log_weights.shape.rank - 1
     ess = resampling.effective_sample_size(log_weights)

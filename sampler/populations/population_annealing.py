@@ -16,10 +16,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import checks, seeds
+from sampler import checks, gibbs, seeds
 from sampler.annealing import bridge as bridges
 from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
+from sampler.io.errors import expect
 from sampler.machines.machine import AnyMachine, State
 from sampler.populations import result as results
 from sampler.populations.population import (
@@ -57,27 +58,13 @@ class Runs(NamedTuple):
     log_z: tf.Tensor
 
 
-class Row(NamedTuple):
-    """A temperature's line of the trace; as in `Trace`, without its first axis."""
-
-    log_z: tf.Tensor
-    mean_energy: tf.Tensor
-    energy_variance: tf.Tensor
-    ess: tf.Tensor
-    rho_t: tf.Tensor
-    num_families: tf.Tensor
-    resampled: tf.Tensor
-    energies: tf.Tensor
-    log_weights: tf.Tensor
-
-
 def begin(bridge: Bridge, num_runs: int, num_chains: int, seed: tf.Tensor) -> Runs:
     """Exact samples of the base: R populations of C equal weights."""
     state = bridge.initial(num_runs * num_chains, seed)
     shape = [*state[0].shape[:-2], num_runs, num_chains]
     families = tf.broadcast_to(tf.range(num_chains), shape)
     log_z = bridge.log_z_base()[..., None] + tf.zeros([num_runs], tf.float64)
-    return Runs(_apart(state, shape), families, tf.zeros(shape, tf.float64), log_z)
+    return Runs(gibbs.apart(state, num_runs), families, tf.zeros(shape, tf.float64), log_z)
 
 
 def step(
@@ -88,10 +75,10 @@ def step(
     num_sweeps: int | tf.Tensor,
     threshold: float | tf.Tensor,
     scheme: Scheme = systematic,
-) -> tuple[Runs, Row]:
+) -> tuple[Runs, Trace]:
     """From betas[0] to betas[1]: reweight, resample where needed, sweep, measure."""
     beta, new_beta, shape = betas[0], betas[1], runs.families.shape
-    change = bridge.log_weight(_merged(runs.state), beta, new_beta)
+    change = bridge.log_weight(gibbs.merged(runs.state), beta, new_beta)
     log_weights = runs.log_weights + tf.reshape(change, shape)
     states = (*runs.state, runs.families)
     kept = resample(states, log_weights, seeds.fold_in(seed, 0), threshold, scheme)
@@ -99,20 +86,23 @@ def step(
     def sweep(i: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         return i + 1, bridge.sweep(state, new_beta, seeds.fold_in(seed, 1, i))
 
-    merged = _merged(kept.states[:-1])
+    merged = gibbs.merged(kept.states[:-1])
     state = tf.while_loop(lambda i, _: i < num_sweeps, sweep, (0, merged))[1]
-    runs = Runs(_apart(state, shape), kept.states[-1], kept.log_weights, runs.log_z + kept.log_mean)
+    runs = Runs(
+        gibbs.apart(state, shape[-2]), kept.states[-1], kept.log_weights, runs.log_z + kept.log_mean
+    )
     row = measure(bridge, runs, new_beta, seeds.fold_in(seed, 2))
     return runs, row._replace(ess=kept.ess, resampled=tf.cast(kept.resampled, tf.int32))
 
 
-def measure(bridge: Bridge, runs: Runs, beta: tf.Tensor, seed: tf.Tensor) -> Row:
-    """The trace's line of populations at `beta`, as if after no resampling."""
-    state = bridge.complete(_merged(runs.state), beta, seed)
+def measure(bridge: Bridge, runs: Runs, beta: tf.Tensor, seed: tf.Tensor) -> Trace:
+    """One temperature's part of the trace, without its first axis, as if after no resampling."""
+    state = bridge.complete(gibbs.merged(runs.state), beta, seed)
     energies = tf.reshape(bridge.conjugate_energy(state), runs.families.shape)
     weights, values = tf.nn.softmax(runs.log_weights, -1), tf.cast(energies, tf.float64)
     mean = tf.reduce_sum(weights * values, -1)
-    return Row(
+    return Trace(
+        betas=beta,
         log_z=runs.log_z + log_mean_exp(runs.log_weights),
         mean_energy=mean,
         energy_variance=tf.reduce_sum(weights * (values - mean[..., None]) ** 2, -1),
@@ -174,11 +164,10 @@ def run(
 
     Args:
       bridge: from the base to the target.
-      betas: inverse temperatures from exactly 0 to exactly 1, [T]; default: `schedules.adaptive`
-        from a pilot population of `num_chains`, with its defaults otherwise.
+      betas: inverse temperatures from 0 to 1, [T]; default: `schedules.adaptive` from a pilot
+        population of `num_chains`.
       num_chains: chains C of each run; `Result.warnings` tells when they are too few.
       num_runs: independent runs R, at least 2; the standard error has R - 1 degrees of freedom.
-      seed: an integer, or int32 [2].
       num_sweeps: Gibbs sweeps at each temperature, at least 1.
       threshold: a population is resampled when its effective size is under `threshold` C.
       resampling: one of `resampling.SCHEMES`.
@@ -187,46 +176,38 @@ def run(
       progress_fn: called with the number of temperatures just done, T - 1 in all.
 
     Raises:
-      ValueError: for parameters that are not finite or do not fit, a schedule that does not rise
-        from 0 to 1, counts below their least, an unknown scheme.
+      ValueError: malformed parameters, schedule or counts, an unknown scheme.
     """
     seed = seeds.as_seed(seed)
-    _check(bridge, num_chains, num_runs, num_sweeps, resampling)
+    checks.check_machine(bridge.machine, "bridge.machine")
+    checks.check_count(num_chains, "num_chains", 2)
+    checks.check_count(num_runs, "num_runs", 2)
+    checks.check_count(num_sweeps, "num_sweeps")
+    expect(resampling in SCHEMES, "resampling", repr(resampling), ", ".join(SCHEMES))
     if betas is None:
-        pilot_seed = seeds.fold_in(seed, -2)
-        betas = schedules.adaptive(bridge, num_chains=num_chains, seed=pilot_seed)
+        pilot = seeds.fold_in(seed, -2)
+        betas = schedules.adaptive(bridge, num_chains=num_chains, seed=pilot)
     checks.check_betas(betas)
     betas = np.asarray(betas, np.float32)
     runs, row = _begin(bridge, num_runs, num_chains, seed)
-    rows = [_on_host(row, keep_energies)]
+    parts = Trace._fields if keep_energies else Trace._fields[:-2]
+    rows = [[getattr(row, name).numpy() for name in parts]]
     for i in range(1, len(betas)):
         pair, scheme = tf.constant(betas[i - 1 : i + 1]), SCHEMES[resampling]
         runs, row = _step(bridge, runs, pair, seed, tf.constant(i), num_sweeps, threshold, scheme)
-        rows.append(_on_host(row, keep_energies))
+        rows.append([getattr(row, name).numpy() for name in parts])
         progress_fn(1)
-    fields = [np.stack(field) for field in zip(*rows, strict=True)]
-    trace = Trace(betas.astype(np.float64), *(fields if keep_energies else [*fields, None, None]))
+    trace = Trace(*(np.stack(field) for field in zip(*rows, strict=True)))
+    trace = trace._replace(betas=betas.astype(np.float64))
     log_z, stderr = results.log_mean(trace.log_z[-1])
-    stderr = np.hypot(stderr, chains.rounding(bridge, _merged(runs.state), log_z))
+    stderr = np.hypot(stderr, chains.rounding(bridge, gibbs.merged(runs.state), log_z))
     samples = _pooled(bridge, runs, seed)
     return Result(log_z, stderr, trace.log_z[-1], samples, trace, bridge.machine)
 
 
-def _merged(state: State) -> State:
-    """[..., R, C, n] as [..., R C, n], each block."""
-    return tuple(
-        tf.reshape(x, [*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]]) for x in state
-    )
-
-
-def _apart(state: State, shape: list[int]) -> State:
-    """[..., R C, n] as [*shape, n] = [..., R, C, n], each block."""
-    return tuple(tf.reshape(x, [*shape, x.shape[-1]]) for x in state)
-
-
 def _pooled(bridge: Bridge, runs: Runs, seed: tf.Tensor) -> Samples:
     """All runs as one population of the target, each with weight proportional to its Z."""
-    state = bridge.complete(_merged(runs.state), tf.constant(1.0), seeds.fold_in(seed, -1))
+    state = bridge.complete(gibbs.merged(runs.state), tf.constant(1.0), seeds.fold_in(seed, -1))
     log_weights = runs.log_weights + runs.log_z[..., None]
     return Samples(state, tf.reshape(log_weights, state[0].shape[:-1]))
 
@@ -238,7 +219,7 @@ def _from_uniform(machine: AnyMachine, num_chains: int, seed: tf.Tensor) -> Samp
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _begin(bridge: Bridge, num_runs: int, num_chains: int, seed: tf.Tensor) -> tuple[Runs, Row]:
+def _begin(bridge: Bridge, num_runs: int, num_chains: int, seed: tf.Tensor) -> tuple[Runs, Trace]:
     runs = begin(bridge, num_runs, num_chains, seeds.fold_in(seed, 0, 0))
     return runs, measure(bridge, runs, tf.constant(0.0), seeds.fold_in(seed, 0, 1))
 
@@ -248,18 +229,3 @@ def _step(
     bridge: Bridge, runs: Runs, betas: tf.Tensor, seed: tf.Tensor, i: tf.Tensor, *how
 ) -> tuple:
     return step(bridge, runs, betas, seeds.fold_in(seed, i), *how)
-
-
-def _on_host(row: Row, keep_energies: bool) -> list[np.ndarray]:
-    return [t.numpy() for t in (row if keep_energies else row[:-2])]
-
-
-def _check(
-    bridge: Bridge, num_chains: int, num_runs: int, num_sweeps: int, resampling: str
-) -> None:
-    checks.check_machine(bridge.machine, "bridge.machine")
-    checks.check_count(num_chains, "num_chains", 2)
-    checks.check_count(num_runs, "num_runs", 2)
-    checks.check_count(num_sweeps, "num_sweeps")
-    if resampling not in SCHEMES:
-        raise ValueError(f"resampling: found {resampling!r}; accepted: {', '.join(SCHEMES)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 from sampler import modes
 from sampler.machines.machine import AnyMachine
@@ -47,8 +48,8 @@ class Trace(NamedTuple):
     rho_t: np.ndarray
     num_families: np.ndarray
     resampled: np.ndarray
-    energies: np.ndarray | None
-    log_weights: np.ndarray | None
+    energies: np.ndarray | None = None
+    log_weights: np.ndarray | None = None
 
 
 class Result(NamedTuple):
@@ -87,15 +88,22 @@ class Result(NamedTuple):
         """Where a result is not to be believed, bool [...], by the reason."""
         num_chains = self.samples.log_weights.shape[-1] // self.run_log_z.shape[-1]
         rho_t, ess = np.max(self.rho_t), np.min(self.ess)
-        return {
+        small = (
             f"population too small: rho_t reaches {rho_t:.3g}, which asks for num_chains of "
-            f"{CHAINS_PER_RHO * rho_t:.0f}, found {num_chains} (or more sweeps)": CHAINS_PER_RHO
-            * self.rho_t
-            > num_chains,
+            f"{CHAINS_PER_RHO * rho_t:.0f}, found {num_chains} (or more sweeps)"
+        )
+        long = (
             f"temperature steps too long: the effective size falls to {ess:.3g} of {num_chains} "
-            f"chains (use more temperatures)": self.ess < LEAST_SHARE * num_chains,
+            "chains (use more temperatures)"
+        )
+        apart = (
             f"runs disagree: standard error {np.max(self.stderr):.2g} of log Z; it is believed "
-            f"up to {LARGEST_STDERR}": self.stderr > LARGEST_STDERR,
+            f"up to {LARGEST_STDERR}"
+        )
+        return {
+            small: CHAINS_PER_RHO * self.rho_t > num_chains,
+            long: self.ess < LEAST_SHARE * num_chains,
+            apart: self.stderr > LARGEST_STDERR,
         }
 
     def warnings(self) -> list[str]:
@@ -123,9 +131,7 @@ class Result(NamedTuple):
           Mean and standard error, float64, [..., *event].
         """
         num_runs, axis = self.run_log_z.shape[-1], self.log_z.ndim
-        log_weights = np.asarray(self.samples.log_weights)
-        weights = np.exp(log_weights - log_weights.max(-1, keepdims=True))
-        weights = weights / weights.sum(-1, keepdims=True)
+        weights = self.samples.weights().numpy()
         values = np.asarray(values, np.float64)
         weights = weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
         mean = np.sum(weights * values, axis, keepdims=True)
@@ -143,8 +149,5 @@ def log_mean(run_log_z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     By the delta method: the relative standard error of the mean, from the runs' sample variance.
     """
     num_runs = run_log_z.shape[-1]
-    largest = run_log_z.max(-1, keepdims=True)
-    ratios = np.exp(run_log_z - largest)
-    mean = ratios.mean(-1)
-    stderr = ratios.std(-1, ddof=1) / np.sqrt(num_runs) / mean
-    return largest[..., 0] + np.log(mean), stderr
+    log_z = logsumexp(run_log_z, -1) - np.log(num_runs)
+    return log_z, np.exp(run_log_z - log_z[..., None]).std(-1, ddof=1) / np.sqrt(num_runs)

@@ -11,10 +11,12 @@ annealing has measured (Barash et al. 2017) instead of the solution of an iterat
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
+from sampler.io.errors import expect
 from sampler.populations.result import Result
 
 BIN_WIDTH = 0.02
@@ -57,21 +59,17 @@ def reweight(result: Result, betas: np.ndarray) -> Reweighted:
     Raises:
       ValueError: the energies were not kept, or `betas` is not a list of numbers in [0, 1].
     """
-    energies, log_weights = result.trace.energies, result.trace.log_weights
-    if energies is None or log_weights is None:
-        raise ValueError("result: found no energies; accepted: a run with keep_energies=True")
+    trace: Any = result.trace
+    kept = trace.energies is not None
+    expect(kept, "result", "no energies", "a run with keep_energies=True")
     betas = np.asarray(betas, np.float64)
-    if betas.ndim != 1 or not np.all((betas >= 0) & (betas <= 1)):
-        raise ValueError(f"betas: found shape {betas.shape}; accepted: [B], each in [0, 1]")
-    batch = result.log_z.shape
-    answers = np.empty((4, len(betas), *batch))
-    for member in np.ndindex(*batch):
-        at = (slice(None), *member)
-        histograms = _histograms(energies[at], log_weights[at])
-        for answer, values in zip(
-            answers, _jackknife(histograms, result.trace.betas, betas), strict=True
-        ):
-            answer[at] = values
+    fit = betas.ndim == 1 and np.all((betas >= 0) & (betas <= 1))
+    expect(fit, "betas", f"shape {betas.shape}", "[B], each in [0, 1]")
+    answers = np.empty((4, len(betas), *result.log_z.shape))
+    for member in np.ndindex(*result.log_z.shape):
+        at = (slice(None), slice(None), *member)
+        histograms = _histograms(trace.energies[at[1:]], trace.log_weights[at[1:]])
+        answers[at] = _jackknife(histograms, trace.betas, betas)
     return Reweighted(*answers)
 
 
@@ -85,11 +83,9 @@ def _histograms(energies: np.ndarray, log_weights: np.ndarray) -> _Histograms:
     bins = np.minimum(places.astype(np.int64), num_bins - 1)
     log_scale = log_weights.max((1, 2))
     weights = np.exp(log_weights - log_scale[:, None, None]) / num_chains
-    rows = (
-        np.arange(num_runs)[:, None] * num_temperatures + np.arange(num_temperatures)[:, None, None]
-    )
-    flat = (rows * num_bins + bins).ravel()
     shape = (num_runs, num_temperatures, num_bins)
+    rows = np.arange(num_runs * num_temperatures).reshape(shape[:2]).T[..., None]
+    flat = (rows * num_bins + bins).ravel()
     histogram = np.bincount(flat, weights.ravel(), np.prod(shape)).reshape(shape)
     counts = np.bincount(bins.ravel(), minlength=num_bins)
     means = np.bincount(bins.ravel(), energies.ravel(), num_bins) / np.maximum(counts, 1)
@@ -101,12 +97,8 @@ def _jackknife(histograms: _Histograms, schedule: np.ndarray, betas: np.ndarray)
     total = histograms.weights.sum(0)
     num_runs = len(histograms.weights)
     full = _answer(total / num_runs, histograms, schedule, betas)
-    without = np.stack(
-        [
-            _answer((total - one) / (num_runs - 1), histograms, schedule, betas)
-            for one in histograms.weights
-        ]
-    )
+    rest = [(total - one) / (num_runs - 1) for one in histograms.weights]
+    without = np.stack([_answer(each, histograms, schedule, betas) for each in rest])
     stderr = np.sqrt((num_runs - 1) * without.var(0))
     return np.stack([full[0], stderr[0], full[1], stderr[1]])
 
@@ -118,13 +110,7 @@ def _answer(
     energies = histograms.energies
     log_z = histograms.log_scale + np.log(weights.sum(1))
     states = (weights / weights.sum(1, keepdims=True)).sum(0)
-    density = -_log_sum_exp(-schedule[:, None] * energies - log_z[:, None])
+    density = -logsumexp(-schedule[:, None] * energies - log_z[:, None], 0)
     exponents = np.log(np.maximum(states, 1e-300)) + density - betas[:, None] * energies
-    log_z = _log_sum_exp(exponents.T)
+    log_z = logsumexp(exponents, 1)
     return np.stack([log_z, np.exp(exponents - log_z[:, None]) @ energies])
-
-
-def _log_sum_exp(x: np.ndarray) -> np.ndarray:
-    """Over the first axis."""
-    largest = x.max(0)
-    return largest + np.log(np.exp(x - largest).sum(0))

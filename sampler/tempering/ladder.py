@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from sampler import seeds
+from sampler import gibbs, seeds
 from sampler.annealing.bridge import Bridge
 from sampler.machines.machine import State
 
@@ -58,7 +58,7 @@ class Counts(NamedTuple):
 
 def initial(bridge: Bridge, num_temperatures: int, num_chains: int, seed: tf.Tensor) -> Ladders:
     """Exact samples of the base at every temperature."""
-    state = _unfold(bridge.initial(num_temperatures * num_chains, seed), num_temperatures)
+    state = gibbs.apart(bridge.initial(num_temperatures * num_chains, seed), num_temperatures)
     return Ladders(state, tf.zeros(state[0].shape[:-1], tf.int32), tf.constant(0))
 
 
@@ -86,8 +86,10 @@ def advance(
     sweep_seed, swap_seed = seeds.fold_in(seed, 0), seeds.fold_in(seed, 1)
 
     def body(i: tf.Tensor, ladders: Ladders, counts: Counts) -> tuple:
-        state = bridge.sweep(_fold(ladders.state), at, seeds.fold_in(sweep_seed, ladders.step))
-        ladders = ladders._replace(state=_unfold(state, betas.shape[0]))
+        state = bridge.sweep(
+            gibbs.merged(ladders.state), at, seeds.fold_in(sweep_seed, ladders.step)
+        )
+        ladders = ladders._replace(state=gibbs.apart(state, betas.shape[0]))
         ladders, more = swap(bridge, betas, ladders, seeds.fold_in(swap_seed, ladders.step))
         return i + 1, ladders, tf.nest.map_structure(tf.add, counts, more)
 
@@ -122,9 +124,9 @@ def observe(
     bridge: Bridge, betas: tf.Tensor, ladders: Ladders, seed: tf.Tensor
 ) -> tuple[State, tf.Tensor]:
     """All blocks' states, [..., T, C, n_k], and the target's energies, float64, [..., T, C]."""
-    state = bridge.complete(_fold(ladders.state), _of_each_chain(betas, ladders), seed)
+    state = bridge.complete(gibbs.merged(ladders.state), _of_each_chain(betas, ladders), seed)
     energies = tf.cast(bridge.machine.energy(state), tf.float64)
-    return _unfold(state, betas.shape[0]), tf.reshape(energies, ladders.legs.shape)
+    return gibbs.apart(state, betas.shape[0]), tf.reshape(energies, ladders.legs.shape)
 
 
 def neighbour_weights(
@@ -144,7 +146,9 @@ def _log_weights(
 ) -> tf.Tensor:
     """log p* at other temperatures less that at each state's own, float64, [..., T, C]."""
     own, other = _of_each_chain(betas, ladders), _of_each_chain(others, ladders)
-    return tf.reshape(bridge.log_weight(_fold(ladders.state), own, other), ladders.legs.shape)
+    return tf.reshape(
+        bridge.log_weight(gibbs.merged(ladders.state), own, other), ladders.legs.shape
+    )
 
 
 def _log_ratio(bridge: Bridge, betas: tf.Tensor, partner: tf.Tensor, ladders: Ladders) -> tf.Tensor:
@@ -164,17 +168,3 @@ def _turn_at_ends(legs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _of_each_chain(betas: tf.Tensor, ladders: Ladders) -> tf.Tensor:
     """[T] as [T C]: replicas are chains, each with its own temperature."""
     return tf.repeat(betas, ladders.legs.shape[-1])
-
-
-def _fold(state: State) -> State:
-    """[..., T, C, n] as [..., T C, n], each block."""
-    return tuple(
-        tf.reshape(x, [*x.shape[:-3], x.shape[-3] * x.shape[-2], x.shape[-1]]) for x in state
-    )
-
-
-def _unfold(state: State, count: int) -> State:
-    """[..., T C, n] as [..., T, C, n], for T = `count`, each block."""
-    return tuple(
-        tf.reshape(x, [*x.shape[:-2], count, x.shape[-2] // count, x.shape[-1]]) for x in state
-    )

@@ -18,6 +18,7 @@ from scipy import special
 from sampler import checks, modes, seeds
 from sampler.annealing import chains
 from sampler.annealing.bridge import Bridge
+from sampler.io.errors import expect
 from sampler.machines.machine import AnyMachine, State
 from sampler.tempering import bennett, ladder
 from sampler.weights.estimates import Samples
@@ -115,7 +116,6 @@ def run(
       betas: inverse temperatures, rising from 0 to 1, [T]; see `tune_schedule`.
       num_chains: ladders C.
       num_sweeps: sweeps of each replica after the burn-in, at least `thinning`.
-      seed: an integer, or int32 [2].
       burn_in: sweeps before samples are kept and exchanges counted; `num_sweeps` // 5 unless told,
         and none when `ladders` are given.
       thinning: sweeps from one kept sample to the next; S = `num_sweeps` // `thinning`.
@@ -124,22 +124,22 @@ def run(
       progress_fn: called with the number of sweeps just done.
 
     Raises:
-      ValueError: parameters that are not finite or don't fit, unsorted temperatures, counts that
-        are too small, ladders of other shapes.
+      ValueError: malformed parameters, temperatures, counts or ladders.
     """
     seed = seeds.as_seed(seed)
     if burn_in is None:
         burn_in = 0 if ladders else num_sweeps // 5
-    _check(
-        bridge,
-        betas,
-        num_chains=(num_chains, 1),
-        thinning=(thinning, 1),
-        num_sweeps=(num_sweeps, thinning),
-        burn_in=(burn_in, 0),
-    )
+    checks.check_machine(bridge.machine, "bridge.machine")
+    checks.check_betas(betas)
+    checks.check_count(num_chains, "num_chains")
+    checks.check_count(thinning, "thinning")
+    checks.check_count(num_sweeps, "num_sweeps", thinning)
+    checks.check_count(burn_in, "burn_in", 0)
     ladders = ladders or ladder.initial(bridge, len(betas), num_chains, seeds.fold_in(seed, 0))
-    _check_ladders(ladders, bridge, len(betas), num_chains)
+    shape = (*bridge.machine.batch_shape, len(betas), num_chains)
+    expected = [(*shape, size) for size in bridge.kept_sizes]
+    found = [tuple(x.shape) for x in ladders.state]
+    expect(found == expected, "ladders", f"states {found}", str(expected))
     at, kept = tf.constant(betas, tf.float32), []
     for sweeps in [burn_in, *[thinning] * (num_sweeps // thinning)]:
         ladders, *observed = _walk(bridge, at, ladders, tf.constant(sweeps), seeds.fold_in(seed, 1))
@@ -211,36 +211,23 @@ def tune_schedule(
     ladder and lays out the next one at equal distances, until rates differ by at most 0.1. The
     ladder is frozen then: measure its rates, as `run` does, in a run of its own.
 
+    For a batch, one ladder suits the worst of each pair. Raises ValueError as `run` does.
+
     Args:
-      bridge: from the base to the target; for a batch, one ladder suits the worst of each pair.
-      seed: an integer, or int32 [2].
-      swap_rate: to aim at, between 0.05 and 0.95. Near 0.5 replicas travel fastest (Syed et al.
-        2022).
+      swap_rate: in [0.05, 0.95]. Near 0.5 replicas travel fastest (Syed et al. 2022).
       num_chains, num_sweeps: of each round.
       max_rounds: after which the last ladder is returned, even or not.
       progress_fn: called with 1 after each round.
 
     Returns:
       NumPy float32, [T], from 0 to 1, T at least 2.
-
-    Raises:
-      ValueError: as `run` does, and for a swap rate out of range.
     """
-    if not 0.05 <= swap_rate <= 0.95:
-        raise ValueError(f"swap_rate: found {swap_rate!r}; accepted: between 0.05 and 0.95")
+    expect(0.05 <= swap_rate <= 0.95, "swap_rate", repr(swap_rate), "between 0.05 and 0.95")
     checks.check_count(max_rounds, "max_rounds")
     betas, ladders, seed = np.linspace(0, 1, _PILOT, dtype=np.float32), None, seeds.as_seed(seed)
     for number in range(max_rounds):
-        found = run(
-            bridge,
-            betas,
-            num_chains,
-            num_sweeps,
-            seeds.fold_in(seed, number),
-            burn_in=num_sweeps // 5,
-            thinning=num_sweeps,
-            ladders=ladders,
-        )
+        how = num_chains, num_sweeps, seeds.fold_in(seed, number), num_sweeps // 5, num_sweeps
+        found = run(bridge, betas, *how, ladders=ladders)
         progress_fn(1)
         rates, old = found.lowest(), betas
         betas = _space_out(betas, rates, swap_rate)
@@ -262,19 +249,3 @@ def _space_out(betas: np.ndarray, rates: np.ndarray, swap_rate: float) -> np.nda
     betas = np.interp(np.linspace(0, along[-1], num_pairs + 1), along, betas)
     betas[0], betas[-1] = 0, 1
     return betas.astype(np.float32)
-
-
-def _check(bridge: Bridge, betas: np.ndarray, **counts: tuple[int, int]) -> None:
-    """Raises ValueError for parameters, temperatures or counts (a value and its least) at fault."""
-    checks.check_machine(bridge.machine, "bridge.machine")
-    checks.check_betas(betas)
-    for name, (value, least) in counts.items():
-        checks.check_count(value, name, least)
-
-
-def _check_ladders(ladders: ladder.Ladders, bridge: Bridge, count: int, num_chains: int) -> None:
-    sizes = bridge.kept_sizes
-    expected = [(*bridge.machine.batch_shape, count, num_chains, size) for size in sizes]
-    found = [tuple(x.shape) for x in ladders.state]
-    if found != expected:
-        raise ValueError(f"ladders: found states {found}; accepted: {expected}")

@@ -110,14 +110,12 @@ class Estimate(NamedTuple):
     def doubts(self) -> list[str]:
         """What the weights themselves say against the estimate."""
         believable = np.ravel(self.believable())
-        if believable.all():
-            return []
-        ess = np.ravel(self.ess)
-        return [
-            f"effective sample size {ess.min():.3g}, below {LEAST_ESS:g} in "
+        text = (
+            f"effective sample size {np.min(self.ess):.3g}, below {LEAST_ESS:g} in "
             f"{np.sum(~believable)} of {believable.size} machines: few chains carry the weights, "
             f"log Z and its error are not to be believed; more temperatures or chains are needed"
-        ]
+        )
+        return [] if believable.all() else [text]
 
 
 def estimate(log_weights: tf.Tensor) -> Estimate:

@@ -32,14 +32,8 @@ def systematic(log_weights: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
     One uniform number places a comb of C equidistant teeth on the cumulated weights, so that the
     number of copies of chain c is C w_c rounded up or down, and its mean is C w_c to within the
-    uniform's resolution of 2^-24.
-
-    Args:
-      log_weights: unnormalised, [..., C], float64.
-      seed: int32, shape [2].
-
-    Returns:
-      int32 indices [..., C], sorted.
+    uniform's resolution of 2^-24. For float64 `log_weights`, unnormalised, [..., C], the answer is
+    sorted int32 indices [..., C].
     """
     num_chains = tf.shape(log_weights)[-1]
     count = tf.cast(num_chains, log_weights.dtype)

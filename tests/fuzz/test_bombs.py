@@ -101,9 +101,7 @@ def test_npz_with_a_false_header(refused):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("train.npy", false)
-    assert "its header says uint8 of shape (2000000000, 784)" in refused(
-        "npz", "x.npz", file.getvalue()
-    )
+    assert "cannot be read" in refused("npz", "x.npz", file.getvalue())
 
 
 def test_npz_with_a_long_directory(refused):

@@ -9,10 +9,9 @@ import tensorflow as tf
 
 from sampler import elimination, from_bqm, from_graph
 from sampler.families import Bernoulli, Categorical, Spin
+from sampler.machines.general import Machine
 from sampler.machines.ising import IsingRBM
-from sampler.machines.low_rank import LowRankRBM
-from sampler.machines.machine import Machine
-from sampler.machines.rbm import RBM
+from sampler.machines.rbm import RBM, LowRankRBM
 
 dimod = pytest.importorskip("dimod")
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from sampler import elimination, from_graph
 from sampler.families import Bernoulli, Gaussian, Spin
+from sampler.machines.general import Machine
 from sampler.machines.ising import IsingRBM
-from sampler.machines.machine import Machine
 from sampler.machines.rbm import RBM
 
 graphs = pytest.importorskip("dwave.graphs")

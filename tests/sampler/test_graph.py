@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from sampler import ais, bridge, elimination, from_graph, gibbs, seeds
 from sampler.machines import topology
-from sampler.machines.machine import Machine
+from sampler.machines.general import Machine
 
 LOWS = {"SPIN": -1.0, "BINARY": 0.0}
 run_compiled = tf.function(gibbs.run, jit_compile=True)

@@ -110,16 +110,16 @@ def test_three_images_are_enough(load):
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("train", BITS * 255, "has values from 0 to 255; accepted: .*divide 8-bit pixels by 255"),
-        ("train", GREY - 0.5, "has values from -0.4.* to 0.4.*; accepted: pixels in .0, 1.$"),
-        ("train", np.where(GREY < 0.1, np.nan, GREY), "contains NaN or infinity; accepted"),
-        ("test", np.where(GREY < 0.1, np.inf, GREY), "contains NaN or infinity; accepted"),
-        ("valid", BITS[:0], r"is empty, of shape \(0, 12\); accepted"),
-        ("valid", BITS[:, :6], r"has shape \(30, 6\); accepted: images of shape \(12,\)"),
-        ("valid", BITS.reshape(30, 3, 4), r"has shape \(30, 3, 4\); accepted: images of shape"),
-        ("train", BITS[0], r"has shape \(12,\); accepted: \[N, D\] or \[N, H, W\]"),
-        ("train", BITS.reshape(30, 3, 4, 1), r"has shape \(30, 3, 4, 1\); accepted: \[N, D\]"),
-        ("train", np.array(1.0), r"has shape \(\); accepted: \[N, D\]"),
+        ("train", BITS * 255, "found values from 0 to 255; accepted: .*divide 8-bit pixels by 255"),
+        ("train", GREY - 0.5, "found values from -0.4.* to 0.4.*; accepted: pixels in .0, 1.$"),
+        ("train", np.where(GREY < 0.1, np.nan, GREY), "found NaN or infinity; accepted"),
+        ("test", np.where(GREY < 0.1, np.inf, GREY), "found NaN or infinity; accepted"),
+        ("valid", BITS[:0], r"found no image, shape \(0, 12\); accepted"),
+        ("valid", BITS[:, :6], r"found shape \(30, 6\); accepted: images of shape \(12,\)"),
+        ("valid", BITS.reshape(30, 3, 4), r"found shape \(30, 3, 4\); accepted: images of shape"),
+        ("train", BITS[0], r"found shape \(12,\); accepted: \[N, D\] or \[N, H, W\]"),
+        ("train", BITS.reshape(30, 3, 4, 1), r"found shape \(30, 3, 4, 1\); accepted: \[N, D\]"),
+        ("train", np.array(1.0), r"found shape \(\); accepted: \[N, D\]"),
         ("test", BITS.astype(str), "has dtype <U.*; accepted: bool, integers or floats"),
         ("test", BITS * 1j, "has dtype complex128; accepted"),
     ],
@@ -131,7 +131,7 @@ def test_errors_name_the_array(load, name, array, message):
 
 
 def test_too_few_images_to_split(load):
-    with pytest.raises(DataError, match="has 2 images, too few to take valid and test from"):
+    with pytest.raises(DataError, match="found 2 images, too few to take valid and test from"):
         load(train=BITS[:2])
 
 

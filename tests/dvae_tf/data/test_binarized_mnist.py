@@ -101,8 +101,8 @@ def _spoil(line: int, start: int, replacement: str) -> str:
         (_spoil(2, 10, " "), "line 2: found 783 values;"),
         (_spoil(1, 10, "1 1"), "line 1: found 785 values;"),
         ("<!DOCTYPE html>\n<html>\n", "line 1: found '<!DOCTYPE';"),
-        ("", ": empty;"),
-        ("\n\n", ": empty;"),
+        ("", ": found an empty file;"),
+        ("\n\n", ": found an empty file;"),
     ],
 )
 def test_amat_errors_name_the_line(tmp_path, text, message):
@@ -122,11 +122,11 @@ def test_amat_truncated_gzip(tmp_path):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros([3, 783], np.uint8), r"has shape \(3, 783\); accepted: \(N, 784\)"),
-        (np.zeros([3, 28, 28], np.uint8), r"has shape \(3, 28, 28\); accepted: \(N, 784\)"),
-        (np.zeros([0, 784], np.uint8), "is empty"),
-        (np.full([3, 784], 0.5), "has values between 0 and 1; accepted: 0 and 1 only"),
-        (np.full([3, 784], 2), "has values from 2 to 2; accepted: "),
+        (np.zeros([3, 783], np.uint8), r"found shape \(3, 783\); accepted: \(N, 784\)"),
+        (np.zeros([3, 28, 28], np.uint8), r"found shape \(3, 28, 28\); accepted: \(N, 784\)"),
+        (np.zeros([0, 784], np.uint8), "found no image"),
+        (np.full([3, 784], 0.5), "found values between 0 and 1; accepted: 0 and 1 only"),
+        (np.full([3, 784], 2), "found values from 2 to 2; accepted: "),
         (np.full([3, 784], "1"), "has dtype <U1; accepted: "),
     ],
 )

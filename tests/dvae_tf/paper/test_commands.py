@@ -9,10 +9,10 @@ import pytest
 import scipy.io
 from matplotlib.figure import Figure
 
-from dvae_tf.paper import commands, figure, markdown
+from dvae_tf.paper import commands, figure
 from dvae_tf.paper.child import RunError
 from dvae_tf.paper.grid import Selection
-from dvae_tf.paper.results import Statistic, gather
+from dvae_tf.paper.results import gather
 from dvae_tf.paper.tables import Value
 
 SETTINGS = {"num_steps": 100, "prior_sweeps": 5}
@@ -243,10 +243,9 @@ def test_commits_of_runs(make, monkeypatch):
 
 
 def test_cells():
-    assert markdown.ours_text(Statistic.of([84.1, 84.2, 84.3])) == "84.20 ± 0.10 (n=3)"
-    assert markdown.ours_text(Statistic.of([84.123])) == "84.12 (n=1)"
-    assert markdown.ours_text(None) == markdown.paper_text(None) == "—"
-    assert markdown.paper_text(Value(85.0, None)) == "85.00"
+    assert str(Value(84.2, 0.1, 3)) == "84.20 ± 0.10 (n=3)"
+    assert str(Value(84.123, None, 1)) == "84.12 (n=1)"
+    assert str(Value(85.0, None)) == "85.00"
 
 
 def test_picture_has_our_numbers_and_the_paper_s(make, tmp_path):

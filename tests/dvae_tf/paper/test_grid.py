@@ -92,8 +92,8 @@ def test_names_of_rows_and_folders():
 @pytest.mark.parametrize(
     ("selection", "message"),
     [
-        ({"table": 2, "rows": ("dvae#",)}, "--rows: found dvae#, accepted is dvae##, pwl, pwl_l1"),
-        ({"table": 1, "samples": (5,)}, "--k: found 5 with --table=1, accepted is none"),
+        ({"table": 2, "rows": ("dvae#",)}, "--rows: found dvae#; accepted: dvae##, pwl, pwl_l1"),
+        ({"table": 1, "samples": (5,)}, "--k: found 5 with --table=1; accepted: none"),
         ({"table": 1, "seeds": ()}, "--table=1: the flags given leave no run"),
         ({"table": 1, "settings": {"batch_size": 0}}, "--batch_size: found 0"),
     ],
@@ -120,10 +120,10 @@ def test_settings():
 def test_mistaken_setting(text):
     with pytest.raises(ConfigError) as caught:
         parse_settings([text])
-    assert str(caught.value).startswith(f"--set: found {text}, accepted is ")
+    assert str(caught.value).startswith(f"--set: found {text}; accepted: ")
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.5", ""])
 def test_mistaken_number(text):
-    with pytest.raises(ConfigError, match=f"--seeds: found {text}, accepted"):
+    with pytest.raises(ConfigError, match=f"--seeds: found {text}; accepted"):
         integers("seeds", ["0", text])

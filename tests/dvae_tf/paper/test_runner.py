@@ -55,7 +55,9 @@ def test_other_configuration_is_refused_before_anything_is_run(program, tmp_path
     (tmp_path / run.name / "config.json").write_text(longer.to_json())
     with pytest.raises(ConfigError) as caught:
         runner.run_all(SELECTION.runs(), tmp_path, program)
-    assert str(caught.value).startswith(f"--output_dir={tmp_path}: {run.name} holds a run with")
+    assert str(caught.value).startswith(
+        f"--output_dir={tmp_path}: found another configuration of {run.name}"
+    )
     assert "num_steps: 100, not 200" in str(caught.value)
     assert program.asked == []
 

@@ -18,7 +18,7 @@ from dvae_tf.posteriors.backpropagation import relaxed_sweeps
 from dvae_tf.posteriors.boltzmann import BoltzmannPosterior
 from sampler import seeds
 from sampler.families import Bernoulli, Categorical, Gaussian
-from sampler.machines.machine import Machine
+from sampler.machines.general import Machine
 
 COUNT = 10_000
 SWEEPS = (1, 2, 4, 8)

@@ -9,8 +9,7 @@ from dvae_tf import relaxations
 from dvae_tf.posteriors.backpropagation import ising_sweeps, relaxed_sweeps
 from dvae_tf.posteriors.undirected import RBMPosterior
 from sampler import seeds
-from sampler.machines.ising import IsingRBM, from_binary
-from sampler.machines.low_rank import LowRankIsingRBM
+from sampler.machines.ising import IsingRBM, LowRankIsingRBM, from_binary
 from sampler.machines.rbm import RBM
 
 

@@ -12,7 +12,7 @@ from sampler.annealing import bridge as bridges
 from sampler.annealing import chains as annealing
 from sampler.annealing import pieces as chunks
 from sampler.families import Bernoulli, Gaussian
-from sampler.machines.machine import Machine
+from sampler.machines.general import Machine
 from sampler.machines.rbm import RBM
 from sampler.weights.estimates import Estimate
 from sampler.weights.estimates import estimate as estimate_of
@@ -314,7 +314,7 @@ def test_arguments_that_are_refused(call, arguments, message):
 @pytest.mark.parametrize("call", [ais.run, ais.log_z_bracket, ais.log_z_within])
 def test_parameters_that_are_refused(call):
     path, (b1, _, w) = case()
-    with pytest.raises(ValueError, match="w .2, 3, 5, 4. has 1 values that are NaN"):
+    with pytest.raises(ValueError, match="w .2, 3, 5, 4. with 1 values that are NaN"):
         bad = w.copy()
         bad[0, 0, 0, 0] = np.nan
         call(path._replace(machine=path.machine._replace(w=tf.constant(bad))))

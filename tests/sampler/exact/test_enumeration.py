@@ -127,7 +127,7 @@ def test_enumeration_over_twenty_units_is_refused():
 
 def test_malformed_arguments_are_refused():
     rbm, _ = case(3, 2, batch=())
-    with pytest.raises(ValueError, match="b1 .3,. has 1 values that are NaN"):
+    with pytest.raises(ValueError, match="b1 .3,. with 1 values that are NaN"):
         exact.log_z(rbm._replace(b1=tf.constant([0, np.nan, 1])))
     with pytest.raises(ValueError, match="machine: found b1 .4,., b2 .2,., w .3, 2."):
         exact.moments(rbm._replace(b1=tf.zeros([4])))

@@ -8,10 +8,9 @@ import tensorflow as tf
 from sampler import checks, exact, gibbs, seeds
 from sampler.annealing import ais, bridge, schedules
 from sampler.annealing import pieces as chunks
-from sampler.machines import low_rank
-from sampler.machines.ising import IsingRBM
-from sampler.machines.low_rank import LowRankIsingRBM, LowRankRBM
-from sampler.machines.rbm import RBM
+from sampler.machines import ising
+from sampler.machines.ising import IsingRBM, LowRankIsingRBM
+from sampler.machines.rbm import RBM, LowRankRBM
 from sampler.populations import population, population_annealing
 from sampler.weights import resampling
 
@@ -167,7 +166,7 @@ def test_shapes_that_do_not_fit_are_refused(field, shape):
 
 def test_values_that_are_not_finite_are_refused():
     rbm = value_of(LowRankRBM, random_values())
-    with pytest.raises(ValueError, match=r"target: u \(3, 2\) has 6 values that are NaN"):
+    with pytest.raises(ValueError, match=r"target: found u \(3, 2\) with 6 values that are NaN"):
         checks.check_machine(rbm._replace(u=np.full((N1, RANK), np.nan)), "target")
 
 
@@ -258,7 +257,7 @@ def test_binary_is_that_of_the_dense_value_and_from_binary_its_inverse(spins):
     factored = dense_values([value.numpy() for value in binary])
     for value, truth in zip(factored, spins[1].binary(), strict=True):
         np.testing.assert_allclose(value, truth, rtol=1e-5, atol=1e-5)
-    for value, original in zip(low_rank.from_binary(binary), spins[0], strict=True):
+    for value, original in zip(ising.from_binary(binary), spins[0], strict=True):
         np.testing.assert_allclose(value, original, rtol=1e-5, atol=1e-5)
 
 
@@ -284,7 +283,7 @@ def test_no_method_forms_the_couplings():
     value = value_of(LowRankIsingRBM, [values[0], values[1], *(f / 300 for f in values[2:])])
     z1, z2 = (tf.constant(generator.integers(0, 2, (2, n)), tf.float32) for _ in range(2))
     rbm = value.binary()
-    other = low_rank.from_binary(LowRankRBM(rbm.b2, rbm.b1, rbm.v, rbm.u)).binary()
+    other = ising.from_binary(LowRankRBM(rbm.b2, rbm.b1, rbm.v, rbm.u)).binary()
     changed, energy = rbm.energy_change(other, (z1, z2)), other.energy((z1, z2))
     scale = float(tf.reduce_max(abs(energy)))
     np.testing.assert_allclose(changed, energy - rbm.energy((z1, z2)), atol=1e-4 * scale)

@@ -9,10 +9,10 @@ from sampler import checks, exact, gibbs, mean_field, seeds
 from sampler.annealing import ais, bridge, schedules
 from sampler.families import Bernoulli, Categorical, Gaussian, Spin
 from sampler.machines import ising
-from sampler.machines.ising import IsingRBM
-from sampler.machines.low_rank import LowRankIsingRBM, LowRankRBM
-from sampler.machines.machine import LowRank, Machine
-from sampler.machines.rbm import RBM
+from sampler.machines.couplings import LowRank
+from sampler.machines.general import Machine
+from sampler.machines.ising import IsingRBM, LowRankIsingRBM
+from sampler.machines.rbm import RBM, LowRankRBM
 from sampler.populations import pcd, population, population_annealing
 from sampler.tempering import parallel_tempering
 
@@ -417,7 +417,7 @@ def test_structures_that_do_not_fit_are_refused(families, fields, couplings, mes
 def test_values_that_are_not_finite_are_refused(value):
     fields = np.array([value, 0]), np.zeros(2)
     machine = Machine((Spin(), Spin()), fields, {(0, 1): np.full((2, 2), value)})
-    with pytest.raises(ValueError, match=r"machine: .* has 1 values that are NaN or infinite"):
+    with pytest.raises(ValueError, match=r"machine: .* with 1 values that are NaN or infinite"):
         checks.check_machine(machine)
     for call in (
         exact.log_z,
@@ -461,7 +461,9 @@ def test_couplings_just_within_positive_definiteness_are_taken():
 
 def test_a_discrete_state_space_beyond_enumeration_is_refused():
     machine = Machine((Categorical(4), Categorical(4)), (np.zeros(44), np.zeros(80)), {})
-    with pytest.raises(ValueError, match=r"machine: found blocks of \(44, 80\) numbers; accepted"):
+    with pytest.raises(
+        ValueError, match=r"machine: found blocks of \(44, 80\) numbers, .*; accepted"
+    ):
         exact.log_z(machine)
 
 

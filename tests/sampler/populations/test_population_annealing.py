@@ -206,5 +206,5 @@ def test_bad_arguments_are_refused(change, message):
 def test_parameters_that_are_not_finite_are_refused():
     b1, b2, w = oracles.parameters(np.random.default_rng(9), 2, 2, 1.0)
     w[0, 1] = np.nan
-    with pytest.raises(ValueError, match="bridge.machine: w .*NaN"):
+    with pytest.raises(ValueError, match="bridge.machine: found w .*NaN"):
         pa.run(bridges.from_uniform(rbm_of((b1, b2, w))), [0, 1], seed=SEED)

@@ -280,7 +280,9 @@ def test_bad_arguments_are_refused(change, message):
 def test_bad_parameters_and_ladders_are_refused():
     params = oracles.parameters(np.random.default_rng(0), 2, 3, 1.0)
     path = bridges.from_uniform(rbm_of((np.float32([np.nan, 0]), *params[1:])))
-    with pytest.raises(ValueError, match=r"bridge.machine: b1 \(2,\) has 1 values that are NaN"):
+    with pytest.raises(
+        ValueError, match=r"bridge.machine: found b1 \(2,\) with 1 values that are NaN"
+    ):
         parallel_tempering.run(path, BETAS, 2, 10, SEED)
     ladders = ladder.initial(path, 5, 2, SEED)
     path = bridges.from_uniform(rbm_of(params))
