@@ -14,7 +14,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 _TOLERANCE = 1e-9
-_MAX_ITERATIONS = 10_000
+_MAX_ITERATIONS = 1000
+_LEAST_SLOPE = 0.1
 
 
 @tf.function(autograph=False, reduce_retracing=True)
@@ -49,13 +50,21 @@ def log_ratio(forward: tf.Tensor, backward: tf.Tensor) -> tuple[tf.Tensor, tf.Te
 
 
 def _solve(forward: tf.Tensor, backward: tf.Tensor, log_r: tf.Tensor) -> tf.Tensor:
-    """The fixed point of Meng and Wong's iteration, [1, ..., T - 1, 1]; slow without overlap."""
+    """The root of the equation's logarithm, [1, ..., T - 1, 1], by Newton's method.
 
-    def log_sum_sigmoid(x: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_logsumexp(tf.math.log_sigmoid(x), [0, -1], keepdims=True)
+    The logarithm's slope is 1 where neighbours overlap and 2 where they don't.
+    """
+
+    def side(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """log sum s(x), and the size of its slope in log r."""
+        log_s = tf.math.log_sigmoid(x)
+        total = tf.reduce_logsumexp(log_s, [0, -1], keepdims=True)
+        slope = tf.reduce_sum(tf.exp(log_s - total) * tf.sigmoid(-x), [0, -1], keepdims=True)
+        return total, slope
 
     def body(log_r: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        step = log_sum_sigmoid(forward - log_r) - log_sum_sigmoid(backward + log_r)
+        (hot, of_hot), (cold, of_cold) = side(forward - log_r), side(backward + log_r)
+        step = (hot - cold) / tf.maximum(of_hot + of_cold, _LEAST_SLOPE)
         return log_r + step, tf.reduce_max(abs(step))
 
     return tf.while_loop(
