@@ -23,7 +23,7 @@ from dvae_tf.training.loop import Trainer
 from sampler import seeds
 
 MOST = 3
-STEPS = 10
+STEPS = 5
 KINDS = {"undirected": {"num_samples": 2}, "directed": {"posterior": "directed", "num_layers": 2}}
 SMALL = Config(
     num_latents=12,
@@ -73,7 +73,7 @@ def states(run: Trainer) -> list[dict[str, np.ndarray]]:
 
 
 def without_chance(images: data.Dataset, folder: Path) -> None:
-    """The same ten batches for any number of replicas, every uniform number one half.
+    """The same few batches for any number of replicas, every uniform number one half.
 
     Eagerly: steps of it cost less than to compile one.
     """

@@ -143,7 +143,7 @@ def test_two_replicas_learn_as_much_as_one(project, environment, tmp_path):
 
 FLAGS = [
     "--strategy=multi_worker",
-    "--num_steps=60",
+    "--num_steps=100",
     "--num_latents=12",
     "--batch_size=60",
     "--posterior_sweeps=2",
@@ -196,7 +196,7 @@ class Workers:
 def final_values(log_dir: Path, worker: int) -> dict[str, np.ndarray]:
     """All that a worker's last checkpoint holds but the time that it took."""
     folder = log_dir / "checkpoints" / (f"worker-{worker}" if worker else "")
-    reader = tf.train.load_checkpoint(str(folder / "step-60"))
+    reader = tf.train.load_checkpoint(str(folder / "step-100"))
     names = [n for n in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in n]
     return {n: reader.get_tensor(n) for n in names if "seconds" not in n and "counter" not in n}
 
@@ -227,10 +227,10 @@ def three_workers(project, environment, tmp_path_factory) -> Cluster:
     return new_cluster(project, environment, tmp_path_factory.mktemp("three"), 3)
 
 
-def ends_of_disturbed(cluster: Cluster, log_dir: Path, victim: int, number: int) -> list:
+def ends_of_disturbed(cluster: Cluster, log_dir: Path, victim: int, number: int, step=20) -> list:
     """Status and standard error of each worker of a run, of which one gets a signal."""
     workers = cluster.start(log_dir)
-    while not (log_dir / "checkpoints" / "step-20.index").exists():
+    while not (log_dir / "checkpoints" / f"step-{step}.index").exists():
         assert all(p.poll() is None for p in workers.processes)
         time.sleep(0.02)
     workers.processes[victim].send_signal(number)
@@ -240,14 +240,13 @@ def ends_of_disturbed(cluster: Cluster, log_dir: Path, victim: int, number: int)
 
 
 def check_lost_worker(cluster: Cluster, log_dir: Path, victim: int) -> None:
-    """A worker is killed: the others say so and end; all start again, and nothing is lost."""
+    """A worker is killed: the others say so and end."""
     for worker, (status, err) in enumerate(
         ends_of_disturbed(cluster, log_dir, victim, signal.SIGKILL)
     ):
         if worker != victim:
             last = err.strip().splitlines()[-1]
             assert status == 1 and last.startswith("run_dvae.py: another worker was lost ("), err
-    check_restart(cluster, log_dir)
 
 
 def check_restart(cluster: Cluster, broken: Path) -> None:
@@ -256,7 +255,7 @@ def check_restart(cluster: Cluster, broken: Path) -> None:
     ended = cluster.start(broken).end(600)
     assert [s for s, _ in ended] == [0] * count
     # interrupted ones go on from any step
-    assert re.search(r"Going on from step [1-5]\d$", ended[0][1], re.MULTILINE), ended[0][1]
+    assert re.search(r"Going on from step [1-9]\d$", ended[0][1], re.MULTILINE), ended[0][1]
     for worker in range(count):
         expected, found = (final_values(d, worker) for d in (whole, broken))
         assert expected.keys() == found.keys() and len(found) > 40
@@ -267,13 +266,10 @@ def check_restart(cluster: Cluster, broken: Path) -> None:
     assert {k: found[k] for k in same} == {k: expected[k] for k in same}
 
 
-def test_lost_worker_of_two(two_workers, tmp_path):
+def test_lost_and_interrupted_worker_of_two(two_workers, tmp_path):
+    """One is killed; all start again; SIGTERM to one: both end after the same step, and keep it."""
     check_lost_worker(two_workers, tmp_path / "run", 1)
-
-
-def test_interrupted_worker_of_two(two_workers, tmp_path):
-    """SIGTERM to one: both end after the same step, and keep it."""
-    ends = ends_of_disturbed(two_workers, tmp_path / "run", 1, signal.SIGTERM)
+    ends = ends_of_disturbed(two_workers, tmp_path / "run", 1, signal.SIGTERM, step=60)
     assert [status for status, _ in ends] == [0, 130], ends
     assert "Another worker has to end; saved " in ends[0][1]
     check_restart(two_workers, tmp_path / "run")
@@ -283,3 +279,4 @@ def test_interrupted_worker_of_two(two_workers, tmp_path):
 @pytest.mark.parametrize("victim", [0, 2])
 def test_lost_worker_of_three(three_workers, tmp_path, victim):
     check_lost_worker(three_workers, tmp_path / "run", victim)
+    check_restart(three_workers, tmp_path / "run")

@@ -9,10 +9,12 @@ import pytest
 from benchmarks import kills
 
 
-def test_killed_run_equals_the_whole_one(tmp_path):
-    aims = ["steps after a checkpoint", "a checkpoint half written"]
-    found = kills.run(tmp_path, kills.SMALL, len(aims), 0, aims)
-    assert found["different"] == [] and found["kills"] == len(aims)
+def test_killed_run_equals_the_whole_one(tmp_path, monkeypatch):
+    """One kill: the third checkpoint is half written, and the steps after the second are lost."""
+    aim = "the third checkpoint half written"
+    monkeypatch.setitem(kills.AIMS, aim, "checkpoints/step-30_temp*")
+    found = kills.run(tmp_path, kills.SMALL, 1, 0, [aim])
+    assert found["different"] == [] and found["kills"] == 1
 
 
 @pytest.mark.soak
