@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM, which preemptible machines send, at moments when nothing is half done."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

@@ -1,7 +1,5 @@
 """Grids of images as PNG."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Progress bars and lines between them, on standard error."""
 
-from __future__ import annotations
-
 import sys
 
 from tqdm import tqdm

@@ -3,8 +3,6 @@
 With one replica nothing is added to the graph.
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 

@@ -1,7 +1,5 @@
 """An experiment's report: its numbers, a figure, and a paragraph that interprets them."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping, Sequence

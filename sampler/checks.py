@@ -3,8 +3,6 @@
 Values are checked where tensors are eager; inside a `tf.function` only the static shapes are known.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from typing import Any

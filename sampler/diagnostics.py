@@ -7,8 +7,6 @@ give [..., S, C, n], which without batch dimensions is a trace; families of a po
 `population_annealing`'s results.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

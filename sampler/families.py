@@ -6,8 +6,6 @@ of a categorical unit, of which eta and x are vectors too. Families are static v
 compared and hashed, and a `tf.function` is traced once for each.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Block-Gibbs sweeps; the same sweep samples hard states and, given a relaxation, relaxed ones."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

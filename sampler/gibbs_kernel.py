@@ -3,8 +3,6 @@
 Importing TensorFlow Probability takes seconds, so that only those who ask for this module pay.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import tensorflow as tf

@@ -12,8 +12,6 @@ independent units. (A start exactly on the border of two minima stays there, as 
 symmetric ferromagnet do.) Means have the shapes of states: a tuple of m_k, [..., C, n_k].
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -4,8 +4,6 @@ Of a batch, the machine with the smallest effective sample size is drawn. Figure
 pyplot, so that nothing global changes and no display is needed.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

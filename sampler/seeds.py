@@ -11,8 +11,6 @@ half-sweep never writes its uniforms to memory; `benchmarks/random_numbers.py` s
 usual test batteries, and the tests hold its frequencies and correlations.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Posteriors compared with the prior: the curves of the paper's Fig. 3."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

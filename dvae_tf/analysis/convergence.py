@@ -3,8 +3,6 @@
 One run of R C chains makes R independent estimates of C chains each.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

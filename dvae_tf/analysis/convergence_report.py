@@ -1,7 +1,5 @@
 """Fig. 3: the experiment, its table, figure and reading."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

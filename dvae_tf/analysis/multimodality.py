@@ -4,8 +4,6 @@ Samples of an RBM are where mean-field iterations start; each converges to a fix
 fixed points are one mode, whose share is that of the samples which lead to it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Datasets by name. To add one, write a file with a `load(data_dir)` and enter it here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The user's own images, from an .npz file."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 The bits were drawn once, by the authors, so that every paper's likelihoods are of the same images.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 from functools import partial

@@ -1,7 +1,5 @@
 """The 8x8 handwritten digits that ship with scikit-learn: no files, no network."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Downloads a file so that its name never refers to a part of it."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import os

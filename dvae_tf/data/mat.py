@@ -5,8 +5,6 @@ that it does not know: to check a hostile file beforehand, every tag would have 
 Layout: "MAT-File Format", MathWorks, version 5 in chapter 1 and version 4 in appendix A.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import struct

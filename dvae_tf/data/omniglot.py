@@ -1,7 +1,5 @@
 """OMNIGLOT (Lake et al. 2015) at 28x28 pixels, as Burda et al. prepared it for the IWAE."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Checks of the images found in files."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from dvae_tf.data.dataset import DataError

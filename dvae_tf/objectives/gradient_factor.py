@@ -1,7 +1,5 @@
 """A factor on a gradient, known only once the function has been computed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """A run in its own process, which frees its memory at the end and can crash alone."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """Lists a table's runs, or makes them and writes the table."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

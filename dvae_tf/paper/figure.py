@@ -1,7 +1,5 @@
 """A table as a figure: dots for this program's test NLL and for the paper's."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """A table's runs: their configurations and the names of their folders."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path

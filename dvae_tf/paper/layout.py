@@ -1,7 +1,5 @@
 """The models of the paper's Tables 1 to 4, and the line and column of each."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 UNDIRECTED = "dvae##"

@@ -1,7 +1,5 @@
 """A table of this program's results beside the paper's, as Markdown."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Results of a table's finished runs, read from their folders."""
 
-from __future__ import annotations
-
 import json
 import statistics
 from collections.abc import Iterable

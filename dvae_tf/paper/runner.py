@@ -1,7 +1,5 @@
 """Runs of a grid one after another: finished ones are kept, failed ones reported and skipped."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Estimates of how long runs take, from finished runs like them or from benchmarks/README.md."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """Algorithm 1: backpropagation through relaxed Gibbs sweeps, in its plain form and written out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The Concrete (Gumbel-softmax) relaxation (Maddison et al. 2016; Jang et al. 2016)."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 _MARGIN = 1e-5

@@ -12,8 +12,6 @@ reached to 1e-5 at the margin (the tests measure it). Floats go on below 2^-23, 
 they end, and the two ends should be alike.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """The piece-wise linear relaxation (Andriyash, Vahdat and Macready 2018)."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import tensorflow as tf

@@ -5,8 +5,6 @@ Each is r(zeta | 0), a density on [0, 1] that falls from 0 on, with r(zeta | 1) 
 here are elementwise and keep the dtype of what they are given.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple

@@ -7,8 +7,6 @@ log p(z) with phi stopped inside log q: what phi does there has no part in the m
 E_q[d log q / d phi] = 0 (the paper's equation 14 and after).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

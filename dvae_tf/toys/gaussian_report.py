@@ -1,7 +1,5 @@
 """Fig. 1: the experiment, its tables, figure and reading."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple

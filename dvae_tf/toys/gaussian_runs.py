@@ -1,7 +1,5 @@
 """Fig. 1's computations: training by each estimator, and each estimator's bias and deviation."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Fig. 4: the experiment, its table, figure and reading."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Fig. 4: RBMs trained to a mixture by Algorithm 1's gradient with t relaxed sweeps."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Settings of the toys; defaults are the paper's where it gives them."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Training of the toys by Adam, with a record every so many steps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

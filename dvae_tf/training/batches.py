@@ -3,8 +3,6 @@
 So a resumed run sees the batches that it would have seen.
 """
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

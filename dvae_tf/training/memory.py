@@ -1,7 +1,5 @@
 """Whether a run fits into memory: an estimate, made before anything large is allocated."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from dvae_tf.config import Config, ConfigError

@@ -1,7 +1,5 @@
 """Weighted chains cut into pieces that are small enough to move at once, and joined again."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import tensorflow as tf

@@ -4,8 +4,6 @@
 (with other seeds) along it are unbiased, as they are for any schedule fixed in advance.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Where the command line writes: samples into an .npz, pictures into a folder."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from pathlib import Path

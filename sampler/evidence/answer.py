@@ -1,7 +1,5 @@
 """What `sampler.log_z` answers."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from sampler.weights.estimates import Samples

@@ -1,7 +1,5 @@
 """`sampler.log_z`: exactly where that is cheap, or else by annealing from many bases."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

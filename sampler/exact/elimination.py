@@ -6,8 +6,6 @@ couples these to one another. The largest w is the width of the order, 12 for a 
 kept: going back in the opposite order it gives exact samples and moments.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple, cast
 
 import numpy as np

@@ -9,8 +9,6 @@ and all discrete blocks are enumerated. For an RBM, with its smaller side enumer
 States come in chunks, which bounds the memory; batch dimensions are handled at once.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Orders in which to eliminate a graph's units, so that the tables that this takes stay small."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 All give fields and couplings of p(x) ~ exp(-E(x)): the biases with their signs turned.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import struct

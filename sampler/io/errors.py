@@ -1,7 +1,5 @@
 """Files that can't be used, and words about exceptions."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The parameters of RBMs that the package `rbms` has saved in HDF5."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

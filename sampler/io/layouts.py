@@ -3,8 +3,6 @@
 Transpositions and signs stand here and nowhere else. `beta` multiplies fields and couplings.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -3,8 +3,6 @@
 In place of `numpy.load`, which inflates whatever an archive declares.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import zipfile

@@ -1,7 +1,5 @@
 """TensorFlow loaded without what it writes to the terminal about GPUs that are not there."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

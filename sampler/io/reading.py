@@ -3,8 +3,6 @@
 No reader touches memory for what a file merely declares: see `check_size`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import warnings

@@ -1,7 +1,5 @@
 """What couples two blocks: a matrix [..., n, m], or its two factors."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import tensorflow as tf

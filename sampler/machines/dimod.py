@@ -1,7 +1,5 @@
 """Machines of bits or spins from and to dimod's binary quadratic models."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Boltzmann machines of blocks: what all have in common."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypeVar

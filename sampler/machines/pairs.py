@@ -1,7 +1,5 @@
 """Any machine of bits or spins as lists of fields and couplings."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Hashable
 from typing import NamedTuple

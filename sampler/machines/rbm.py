@@ -1,7 +1,5 @@
 """Restricted Boltzmann machines of bits: two blocks, and the couplings between them."""
 
-from __future__ import annotations
-
 from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any, TypeVar

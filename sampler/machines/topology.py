@@ -1,7 +1,5 @@
 """The static part of a machine on a graph: its units, its edges, and the colours of its blocks."""
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections.abc import Hashable, Sequence

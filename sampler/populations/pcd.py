@@ -1,7 +1,5 @@
 """Persistent contrastive divergence (Tieleman 2008): chains of a slowly changing machine."""
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 from sampler import gibbs

@@ -9,8 +9,6 @@ annealing has measured (Barash et al. 2017) instead of the solution of an iterat
   Z(beta) = 1/T sum_t sum_u h_t(u) exp(-beta u) / D(u),   D(u) = 1/T sum_t exp(-beta_t u) / Z_t.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -9,8 +9,6 @@ the reverse at the colder's samples. Of all estimates from both ends it has the 
 (Meng and Wong 1996; Shirts and Chodera 2008).
 """
 
-from __future__ import annotations
-
 import tensorflow as tf
 
 _TOLERANCE = 1e-9

@@ -15,8 +15,6 @@ in which the Z cancel. A marginal overlaps its neighbour at least as much as the
 that fewer temperatures are enough.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import tensorflow as tf

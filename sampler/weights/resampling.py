@@ -5,8 +5,6 @@ with the parents of the C places, sorted: chains keep their order, so that famil
 Chosen by name from `SCHEMES`; float64 throughout, any batch shape.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import tensorflow as tf
