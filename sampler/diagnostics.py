@@ -1,4 +1,4 @@
-"""Diagnostics of samples: autocorrelation, R-hat, effective sample size, modes.
+"""Diagnostics of samples: autocorrelation, R-hat, effective sample size.
 
 Traces are [S, C, ...]: S successive values, in C chains, of any number of quantities (an energy
 [S, C], the units of one side [S, C, n]). The estimators are TensorFlow Probability's, whose import
@@ -7,15 +7,11 @@ give [..., S, C, n], which without batch dimensions is a trace; families of a po
 `population_annealing`'s results.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from sampler import checks, mean_field
 from sampler.io.errors import expect
-from sampler.machines.machine import AnyMachine, State
 
 
 def autocorrelation_time(trace: tf.Tensor) -> tf.Tensor:
@@ -53,46 +49,6 @@ def r_hat(trace: tf.Tensor) -> tf.Tensor:
     even = trace[: len(trace) // 2 * 2]
     ratio = tfp.mcmc.potential_scale_reduction(even, independent_chain_ndims=1, split_chains=True)
     return tf.where(_constant(trace), tf.constant(np.nan, tf.float64), tf.sqrt(ratio))
-
-
-class Modes(NamedTuple):
-    """Modes that samples belong to, the most visited first.
-
-    Attributes:
-      means: mean-field means of each block, NumPy float32, [M, n_k].
-      shares: fraction of the samples in each, float64, [M].
-    """
-
-    means: tuple[np.ndarray, ...]
-    shares: np.ndarray
-
-
-def count_modes(
-    machine: AnyMachine, state: State, tolerance: float = 0.05, max_iterations: int = 1000
-) -> Modes:
-    """The mean-field modes that samples lie in, and their shares; their number is len(shares).
-
-    From each sample the blocks' mean-field updates alternate until nothing moves by more than 1e-5:
-    a descent of the mean-field free energy into its nearest minimum. Minima that differ by less
-    than `tolerance`, mean over all units, are one mode.
-
-    Args:
-      machine: without batch dimensions; ValueError if it has any.
-      state: samples of all blocks, [C, n_k].
-      tolerance: mean absolute difference under which two minima are one.
-      max_iterations: after which a slow descent is cut short (near a critical point).
-    """
-    checks.check_machine(machine)
-    shapes, batch = [tuple(x.shape) for x in state], tuple(machine.batch_shape)
-    fit = not batch and [shape[1:] for shape in shapes] == [(n,) for n in machine.sizes]
-    found = f"blocks {shapes} for a machine of batch shape {batch}"
-    accepted = f"[C, n] with n of {machine.sizes}, no batch"
-    expect(fit and len(state[0]), "state", found, accepted)
-    means = mean_field.fixed_point(machine.cast(), tuple(state), 1e-5, max_iterations)
-    together = np.concatenate(means, -1)
-    label = mean_field.group(together, lambda gaps: gaps.mean(-1) < tolerance)
-    chosen, shares = mean_field.leaders(label, np.full(len(together), 1 / len(together)))
-    return Modes(tuple(m.numpy()[chosen] for m in means), shares)
 
 
 def _check_trace(trace: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from sampler import seeds
 from sampler.families import Family
 from sampler.io.errors import expect
-from sampler.machines.machine import AnyMachine, State
+from sampler.machines.machine import AnyMachine, State, turned
 
 DrawFn = Callable[[Family, tf.Tensor, tf.Tensor], tf.Tensor]
 """(family, natural parameters, seed) -> a state of each unit, hard or relaxed, of their shape."""
@@ -117,11 +117,6 @@ def _run(
     last = num_sweeps - 1
     _, rest = tf.while_loop(lambda i, _: i < last, body, (0, rest), maximum_iterations=last)
     return sweep(machine, (*head, *rest), seeds.fold_in(seed, last), clamp=clamp)
-
-
-def turned(state: State) -> tuple[tf.Tensor, ...]:
-    """States with the axes of units and chains exchanged."""
-    return tuple(x if x is None else tf.linalg.matrix_transpose(x) for x in state)
 
 
 def merged(state: State) -> State:

@@ -122,10 +122,3 @@ def group(points: np.ndarray, near: Callable[[np.ndarray], np.ndarray]) -> np.nd
         rest = np.flatnonzero(labels < 0)
         labels[rest[near(abs(points[rest] - points[rest[0]]))]] = labels.max() + 1
     return labels
-
-
-def leaders(labels: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each group its leader and its weight, [M], the heaviest first; labels, weights [C]."""
-    share = np.bincount(labels, weights)
-    order = np.argsort(-share, kind="stable")
-    return np.unique(labels, return_index=True)[1][order], share[order]

@@ -118,8 +118,10 @@ def _merge(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share [M], KL [M] and means [M, n] of the modes of weighted fixed points [C, n]."""
     labels = mean_field.group(means, lambda gaps: gaps.max(-1) <= TOLERANCE)
-    leaders, share = mean_field.leaders(labels, weights)
-    return share, kl[leaders], means[leaders]
+    share = np.bincount(labels, weights)
+    order = np.argsort(-share)
+    leaders = np.unique(labels, return_index=True)[1][order]
+    return share[order], kl[leaders], means[leaders]
 
 
 def _log_z(rbm: AnyMachine, samples: Samples, betas: np.ndarray, seed: tf.Tensor) -> Estimate:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from sampler import gibbs, seeds
+from sampler import seeds
 from sampler.annealing import pieces as chunks
 from sampler.annealing.bridge import Bridge
-from sampler.machines.machine import State
+from sampler.machines.machine import State, turned
 from sampler.weights.estimates import Estimate, Samples, Trace, estimate
 
 _SEGMENT = 250
@@ -56,9 +56,9 @@ def _anneal(
     """
     columns = bridge.columns()
     if columns is not None:
-        turned = Chains(gibbs.turned(chains.state), chains.log_weights)
-        moved, sums = _anneal(columns, turned, betas, seed, reverse)
-        return Chains(gibbs.turned(moved.state), moved.log_weights), sums
+        start = Chains(turned(chains.state), chains.log_weights)
+        moved, sums = _anneal(columns, start, betas, seed, reverse)
+        return Chains(turned(moved.state), moved.log_weights), sums
     count = tf.shape(betas)[0] - 1
     shape = chains.log_weights.shape[:-1] + [2]
     trace = tf.TensorArray(tf.float64, count, element_shape=shape)

@@ -34,7 +34,7 @@ class Machine(AnyMachine):
         couplings: Mapping[tuple[int, int], Any],
     ):
         self.families = tuple(families)
-        self._fields = tuple(_tensor(field) for field in fields)
+        self.fields = tuple(_tensor(field) for field in fields)
         self.couplings = {
             pair: LowRank(*map(_tensor, w)) if isinstance(w, tuple) else _tensor(w)
             for pair, w in sorted(couplings.items())
@@ -44,20 +44,15 @@ class Machine(AnyMachine):
 
     def __tf_flatten__(self) -> tuple[tuple, tuple]:
         pairs = tuple(self.couplings)
-        return (self.families, pairs), (self._fields, tuple(self.couplings.values()))
+        return (self.families, pairs), (self.fields, tuple(self.couplings.values()))
 
     @classmethod
     def __tf_unflatten__(cls, metadata: tuple, components: tuple) -> Machine:
         machine = cls.__new__(cls)
         machine.families, pairs = metadata
-        machine._fields, values = components
+        machine.fields, values = components
         machine.couplings = dict(zip(pairs, values, strict=True))
         return machine
-
-    @property
-    def fields(self) -> tuple[tf.Tensor, ...]:
-        """f_k, [..., n_k], of the K blocks."""
-        return self._fields
 
     def coupling(self, k: int, state: State) -> tf.Tensor | float:
         """sum_l W_kl x_l over the blocks that are there, [..., C, n_k]; 0.0 if none is coupled."""
@@ -69,13 +64,13 @@ class Machine(AnyMachine):
         ]
         return tf.add_n(terms) if terms else 0.0
 
-    def with_fields(self, fields: Sequence[tf.Tensor]) -> Machine:
+    def withfields(self, fields: Sequence[tf.Tensor]) -> Machine:
         """The machine with other fields."""
         return Machine(self.families, fields, self.couplings)
 
     def difference(self, new: Machine) -> Machine:
         """The parameters' differences: energies are linear in them."""
-        fields = [b - a for a, b in zip(self._fields, new._fields, strict=True)]
+        fields = [b - a for a, b in zip(self.fields, new.fields, strict=True)]
         changes = {
             pair: between.difference(w, new.couplings[pair]) for pair, w in self.couplings.items()
         }

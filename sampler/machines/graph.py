@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from sampler.families import Bernoulli, Family, Spin
 from sampler.io.errors import expect
-from sampler.machines.machine import AnyMachine, State
+from sampler.machines.machine import AnyMachine, State, turned
 from sampler.machines.topology import Graph, Links
 
 
@@ -29,22 +29,17 @@ class GraphMachine(AnyMachine):
     def __init__(
         self, graph: Graph, fields: Sequence[tf.Tensor], values: tf.Tensor, unit_axis: int = -1
     ):
-        self.graph, self._fields, self.values = graph, tuple(fields), values
+        self.graph, self.fields, self.values = graph, tuple(fields), values
         self.unit_axis = unit_axis
         self.families = (graph.family,) * len(graph.blocks)
 
     def __tf_flatten__(self) -> tuple[tuple, tuple]:
-        return (self.graph, self.unit_axis), (self._fields, self.values)
+        return (self.graph, self.unit_axis), (self.fields, self.values)
 
     @classmethod
     def __tf_unflatten__(cls, metadata: tuple, components: tuple) -> GraphMachine:
         (graph, unit_axis), (fields, values) = metadata, components
         return cls(graph, fields, values, unit_axis)
-
-    @property
-    def fields(self) -> tuple[tf.Tensor, ...]:
-        """f_k, [..., n_k], of the K blocks."""
-        return self._fields
 
     @property
     def labels(self) -> tuple[Hashable, ...]:
@@ -67,7 +62,7 @@ class GraphMachine(AnyMachine):
             return 0.0
         if self.unit_axis == -2:
             return _couple(self._weights(links), links, tf.concat([state[j] for j in others], -2))
-        columns = tf.concat([tf.linalg.matrix_transpose(state[j]) for j in others], -2)
+        columns = tf.concat(turned([state[j] for j in others]), -2)
         return tf.linalg.matrix_transpose(_couple(self._weights(links), links, columns))
 
     def interaction(self, state: State) -> tf.Tensor:
@@ -75,8 +70,7 @@ class GraphMachine(AnyMachine):
         columns = self.columns()
         if columns is None:
             return super().interaction(state)
-        turned = [x if x is None else tf.linalg.matrix_transpose(x) for x in state]
-        return columns.interaction(tuple(turned))
+        return columns.interaction(turned(state))
 
     def columns(self) -> GraphMachine | None:
         """The machine for states [..., n_k, C]: sweeps take a third of the time."""
@@ -84,7 +78,7 @@ class GraphMachine(AnyMachine):
             return None
         return GraphMachine(self.graph, self.fields, self.values, -2)
 
-    def with_fields(self, fields: Sequence[tf.Tensor]) -> GraphMachine:
+    def withfields(self, fields: Sequence[tf.Tensor]) -> GraphMachine:
         """The machine with other fields."""
         return GraphMachine(self.graph, fields, self.values, self.unit_axis)
 

@@ -32,18 +32,15 @@ class AnyMachine:
     Attributes:
       AXES: of a named tuple, the names of each field's axes after those of the batch.
       families: of the K blocks.
+      fields: f_k, [..., n_k], of the K blocks.
       unit_axis: of states; -2 where the chains come last (see `columns`).
     """
 
     __slots__ = ()
     AXES: ClassVar[dict[str, tuple[str, ...]]] = {}
     families: tuple[Family, ...]
+    fields: tuple[tf.Tensor, ...]
     unit_axis: int = -1
-
-    @property
-    def fields(self) -> tuple[tf.Tensor, ...]:
-        """f_k, [..., n_k], of the K blocks."""
-        raise NotImplementedError
 
     def coupling(self, k: int, state: State) -> tf.Tensor | float:
         """sum_l W_kl x_l over the blocks that are there, [..., C, n_k]; 0.0 if none is coupled.
@@ -192,3 +189,8 @@ class AnyMachine:
         summed = self.families[block].log_partition(self.natural(block, state))
         value = tf.reduce_sum(summed, self.unit_axis) + self.log_base(rest)
         return value + self.interaction(rest) if any(x is not None for x in rest) else value
+
+
+def turned(state: Sequence[Any]) -> tuple[tf.Tensor, ...]:
+    """States with the axes of units and chains exchanged."""
+    return tuple(x if x is None else tf.linalg.matrix_transpose(x) for x in state)

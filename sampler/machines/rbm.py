@@ -24,7 +24,7 @@ class TwoBlocks(AnyMachine, tuple[Any, ...]):
     __slots__ = ()
 
     @property
-    def fields(self) -> tuple[tf.Tensor, ...]:
+    def fields(self) -> tuple[tf.Tensor, ...]:  # type: ignore[override]
         """Those of the first side and of the second."""
         return self[:2]
 

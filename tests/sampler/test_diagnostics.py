@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import optimize
 
-from sampler import diagnostics, seeds
-from sampler.annealing import bridge as bridges
-from sampler.machines.rbm import RBM
-from sampler.tempering import parallel_tempering
+from sampler import diagnostics
 
 
 def ar1(rho, steps, chains, generator):
@@ -95,81 +91,3 @@ def test_traces_of_other_shapes_are_refused(shape):
 def test_r_hat_of_one_chain_is_refused():
     with pytest.raises(ValueError, match="accepted: two chains or more"):
         diagnostics.r_hat(np.zeros((10, 1)))
-
-
-# Modes
-
-
-def blocks(count, size, coupling, field=0.0):
-    """`count` independent Curie-Weiss ferromagnets of size + size spins, in one RBM."""
-    w = np.kron(np.eye(count), np.full((size, size), 4 * coupling / size))
-    bias = np.full(count * size, 2 * (field - coupling))
-    return RBM(*(tf.constant(p, tf.float32) for p in (bias, bias, w)))
-
-
-def signs(count, size, shares, total):
-    """States z2 of spins that point up or down block by block, as many as shares of the total."""
-    rows = [[i >> k & 1 for k in range(count)] for i in range(2**count)]
-    return np.repeat(np.repeat(rows, size, 1), np.round(total * np.array(shares)).astype(int), 0)
-
-
-def both(z):
-    """The same states of both sides."""
-    return tf.constant(z, tf.float32), tf.constant(z, tf.float32)
-
-
-def test_two_modes_of_a_ferromagnet():
-    """m = tanh(2 J' m + h), solved for spins of +-1; noisy samples fall into their own mode."""
-    rbm = blocks(1, 50, 1.3)
-    root = optimize.brentq(lambda m: m - np.tanh(1.3 * m), 0.1, 1)
-    z2 = signs(1, 50, [0.3, 0.7], 1000)
-    noise = np.random.default_rng(5).random(z2.shape) < 0.15
-    modes = diagnostics.count_modes(rbm, both(z2 ^ noise))
-    np.testing.assert_allclose(modes.shares, [0.7, 0.3])
-    for mean in modes.means:
-        assert mean.shape == (2, 50)
-        np.testing.assert_allclose(mean[0], (1 + root) / 2, atol=1e-4)
-        np.testing.assert_allclose(mean[1], (1 - root) / 2, atol=1e-4)
-
-
-def test_eight_modes_of_three_ferromagnets():
-    shares = np.array([1, 2, 3, 4, 6, 9, 15, 24]) / 64
-    z2 = signs(3, 10, shares, 640)
-    modes = diagnostics.count_modes(
-        blocks(3, 10, 2.0), both(np.random.default_rng(6).permutation(z2))
-    )
-    np.testing.assert_allclose(modes.shares, shares[::-1])
-    states = [[int(mean[10 * k] > 0.5) << k for k in range(3)] for mean in modes.means[1]]
-    np.testing.assert_array_equal(np.sum(states, -1), np.arange(8)[::-1])
-
-
-def test_above_the_critical_temperature_there_is_one_mode():
-    modes = diagnostics.count_modes(blocks(2, 20, 0.8), both(signs(2, 20, [0.25] * 4, 40)))
-    np.testing.assert_array_equal(modes.shares, [1])
-    np.testing.assert_allclose(modes.means[0], 0.5, atol=1e-3)
-
-
-def test_modes_nearer_than_the_tolerance_are_one():
-    rbm, state = blocks(1, 20, 1.5), both(signs(1, 20, [0.5, 0.5], 10))
-    assert len(diagnostics.count_modes(rbm, state).shares) == 2
-    assert len(diagnostics.count_modes(rbm, state, tolerance=0.9).shares) == 1
-
-
-def test_modes_of_parallel_tempering_have_their_weights():
-    """Without a field both are equal; energies of ladders that exchange have mixed."""
-    path = bridges.from_uniform(blocks(1, 30, 1.5))
-    betas = np.array([0, 0.6, 0.75, 0.87, 1], np.float32)
-    result = parallel_tempering.run(path, betas, 200, 500, seeds.make_seed(0), thinning=50)
-    modes = diagnostics.count_modes(path.machine, result.samples.state)
-    assert len(modes.shares) == 2
-    up = np.mean(np.mean(result.draws[1], -1) > 0.5, 0)
-    assert abs(modes.shares[0] - 0.5) < 5 * up.std() / np.sqrt(200) + 0.02
-    assert diagnostics.r_hat(path.machine.energy(result.draws)) < 1.1
-
-
-@pytest.mark.parametrize("shape", [(5,), (3, 4), (0, 5), (2, 3, 5)])
-def test_samples_of_other_shapes_are_refused(shape):
-    with pytest.raises(
-        ValueError, match=r"state: found blocks .*; accepted: \[C, n\] with n of \(5, 5\)"
-    ):
-        diagnostics.count_modes(blocks(1, 5, 1.0), (tf.zeros(shape), tf.zeros(shape)))

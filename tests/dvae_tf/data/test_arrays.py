@@ -125,7 +125,7 @@ def test_three_images_are_enough(load):
     ],
 )
 def test_errors_name_the_array(load, name, array, message):
-    with pytest.raises(DataError, match=f"own.npz: array '{name}' {message}") as caught:
+    with pytest.raises(DataError, match=f"own.npz: array '{name}':? {message}") as caught:
         load(**{"train": BITS, "valid": BITS, "test": BITS, name: array})
     assert "\n" not in str(caught.value)
 
@@ -145,7 +145,7 @@ def test_objects_are_never_unpickled(load):
         def __reduce__(self):
             return pytest.fail, ("unpickled",)
 
-    with pytest.raises(DataError, match="own.npz: array 'train' has dtype object; accepted"):
+    with pytest.raises(DataError, match="own.npz: cannot be read .Object arrays .*; accepted"):
         load(train=np.array([Bomb()], object))
 
 
