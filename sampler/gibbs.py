@@ -1,6 +1,6 @@
 """Block-Gibbs sweeps; the same sweep samples hard states and, given a relaxation, relaxed ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -126,11 +126,9 @@ def merged(state: State) -> State:
     )
 
 
-def apart(state: State, count: int) -> State:
-    """Chains [..., G C, n_k] as G = `count` groups [..., G, C, n_k], each block; static shapes."""
-    return tuple(
-        tf.reshape(x, [*x.shape[:-2], count, x.shape[-2] // count, x.shape[-1]]) for x in state
-    )
+def apart(state: State, groups: Sequence[int]) -> State:
+    """Chains [..., G C, n_k] as `groups` = G, C of them, [..., G, C, n_k], each block."""
+    return tuple(tf.reshape(x, [*x.shape[:-2], *groups, x.shape[-1]]) for x in state)
 
 
 def initial(

@@ -64,7 +64,7 @@ def begin(bridge: Bridge, num_runs: int, num_chains: int, seed: tf.Tensor) -> Ru
     shape = [*state[0].shape[:-2], num_runs, num_chains]
     families = tf.broadcast_to(tf.range(num_chains), shape)
     log_z = bridge.log_z_base()[..., None] + tf.zeros([num_runs], tf.float64)
-    return Runs(gibbs.apart(state, num_runs), families, tf.zeros(shape, tf.float64), log_z)
+    return Runs(gibbs.apart(state, shape[-2:]), families, tf.zeros(shape, tf.float64), log_z)
 
 
 def step(
@@ -89,7 +89,10 @@ def step(
     merged = gibbs.merged(kept.states[:-1])
     state = tf.while_loop(lambda i, _: i < num_sweeps, sweep, (0, merged))[1]
     runs = Runs(
-        gibbs.apart(state, shape[-2]), kept.states[-1], kept.log_weights, runs.log_z + kept.log_mean
+        gibbs.apart(state, shape[-2:]),
+        kept.states[-1],
+        kept.log_weights,
+        runs.log_z + kept.log_mean,
     )
     row = measure(bridge, runs, new_beta, seeds.fold_in(seed, 2))
     return runs, row._replace(ess=kept.ess, resampled=tf.cast(kept.resampled, tf.int32))

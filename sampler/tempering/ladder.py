@@ -56,7 +56,8 @@ class Counts(NamedTuple):
 
 def initial(bridge: Bridge, num_temperatures: int, num_chains: int, seed: tf.Tensor) -> Ladders:
     """Exact samples of the base at every temperature."""
-    state = gibbs.apart(bridge.initial(num_temperatures * num_chains, seed), num_temperatures)
+    state = bridge.initial(num_temperatures * num_chains, seed)
+    state = gibbs.apart(state, (num_temperatures, num_chains))
     return Ladders(state, tf.zeros(state[0].shape[:-1], tf.int32), tf.constant(0))
 
 
@@ -87,7 +88,7 @@ def advance(
         state = bridge.sweep(
             gibbs.merged(ladders.state), at, seeds.fold_in(sweep_seed, ladders.step)
         )
-        ladders = ladders._replace(state=gibbs.apart(state, betas.shape[0]))
+        ladders = ladders._replace(state=gibbs.apart(state, ladders.legs.shape[-2:]))
         ladders, more = swap(bridge, betas, ladders, seeds.fold_in(swap_seed, ladders.step))
         return i + 1, ladders, tf.nest.map_structure(tf.add, counts, more)
 
@@ -124,7 +125,7 @@ def observe(
     """All blocks' states, [..., T, C, n_k], and the target's energies, float64, [..., T, C]."""
     state = bridge.complete(gibbs.merged(ladders.state), _of_each_chain(betas, ladders), seed)
     energies = tf.cast(bridge.machine.energy(state), tf.float64)
-    return gibbs.apart(state, betas.shape[0]), tf.reshape(energies, ladders.legs.shape)
+    return gibbs.apart(state, ladders.legs.shape[-2:]), tf.reshape(energies, ladders.legs.shape)
 
 
 def neighbour_weights(
