@@ -64,7 +64,7 @@ class Machine(AnyMachine):
         ]
         return tf.add_n(terms) if terms else 0.0
 
-    def withfields(self, fields: Sequence[tf.Tensor]) -> Machine:
+    def with_fields(self, fields: Sequence[tf.Tensor]) -> Machine:
         """The machine with other fields."""
         return Machine(self.families, fields, self.couplings)
 

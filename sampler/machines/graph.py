@@ -78,7 +78,7 @@ class GraphMachine(AnyMachine):
             return None
         return GraphMachine(self.graph, self.fields, self.values, -2)
 
-    def withfields(self, fields: Sequence[tf.Tensor]) -> GraphMachine:
+    def with_fields(self, fields: Sequence[tf.Tensor]) -> GraphMachine:
         """The machine with other fields."""
         return GraphMachine(self.graph, fields, self.values, self.unit_axis)
 
