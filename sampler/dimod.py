@@ -8,8 +8,6 @@ Samples are of p(x) ~ exp(-beta E(x)), and log Z is that of exp(-beta E), the mo
 Needs dimod: pip install 'dvae-tf[dimod]'.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import dimod

@@ -8,8 +8,6 @@ from samples of the target from above.
   found.log_z, found.stderr, found.warnings()
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable

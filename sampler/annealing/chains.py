@@ -4,8 +4,6 @@
 of chains, in pieces that fit the memory.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The methods of `python -m sampler log_z`, by name in `METHODS`."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable
 from typing import Any

@@ -4,8 +4,6 @@ Everything that a method needs beyond the machine stands in the tables below, wi
 flag that the chosen method does not use is refused.
 """
 
-from __future__ import annotations
-
 import textwrap
 from typing import Any, NamedTuple
 

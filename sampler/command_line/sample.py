@@ -1,7 +1,5 @@
 """The methods of `python -m sampler sample`, by name in `METHODS`; each answers with states."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the commands' methods are given and answer, and how a large batch is split among them."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """log Z by annealing from many bases at once, each part of Z from the base that sees it best."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """log Z from above: samples of the target, each run back to the base that sees its part best."""
 
-from __future__ import annotations
-
 import numpy as np
 import tensorflow as tf
 

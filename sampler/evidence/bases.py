@@ -1,7 +1,5 @@
 """A base for methods that take a single one: the best of several, by short runs from each."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

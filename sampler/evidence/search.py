@@ -1,7 +1,5 @@
 """The bases of one machine, runs from them, and what they teach."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -10,8 +10,6 @@ Z_j beyond their errors contradict one another: the larger is right, since
 P(estimate >= e^c Z_j) <= e^-c.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -13,8 +13,6 @@ populations, each with an estimate of its own, give the error; what moves them a
   follower.log_z, follower.stderr, follower.warnings()
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

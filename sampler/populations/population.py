@@ -6,8 +6,6 @@ resampled, and sweeps at the new parameters follow. Where persistent chains keep
 mode that they once had, the weights carry the shares that the new parameters give.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import tensorflow as tf

@@ -8,8 +8,6 @@ several independent runs of one or many RBMs at once, of which the mean estimate
 The last block is summed out in the weights, which lowers their variance for free.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

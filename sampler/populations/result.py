@@ -1,7 +1,5 @@
 """What population annealing answers: log Z with its error, weighted samples, and their trace."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

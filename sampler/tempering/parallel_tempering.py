@@ -6,8 +6,6 @@ sweeps alone stay in the mode that they began in. How well its ladders exchange 
 `tempering/ladder.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
