@@ -49,7 +49,7 @@ def sweep(
     draw: DrawFn = hard,
     clamp: Clamp | None = None,
 ) -> tuple[tf.Tensor, ...]:
-    """One sweep: each block in turn is drawn given all others (for an RBM, the paper's equation 5).
+    """All blocks after each in turn is drawn given the others (for an RBM, the paper's equation 5).
 
     Args:
       machine: batch dimensions [...].
@@ -57,9 +57,6 @@ def sweep(
         may be None where there are others.
       draw: how a block is drawn from its natural parameters.
       clamp: units that keep their values (the given state takes them too, before it is used).
-
-    Returns:
-      The states of all blocks.
     """
     blocks: list[Any] = list(state)
     if clamp is not None:

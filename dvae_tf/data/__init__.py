@@ -19,11 +19,8 @@ def load(name: str, data_dir: str | Path) -> Dataset:
     """Loads a dataset.
 
     Args:
-      name: a name in DATASETS, or a path ending in .npz (see `arrays.load`).
+      name: a name in DATASETS, or a path ending in .npz (see `arrays.load`); DataError for others.
       data_dir: folder of the registered datasets' files; missing files are downloaded into it.
-
-    Raises:
-      DataError: the name is unknown, or the files cannot be found, downloaded or used.
     """
     if name in DATASETS:
         return DATASETS[name](Path(data_dir).expanduser())

@@ -36,16 +36,10 @@ def download(url: str, destination: Path, limit: int, timeout: float = TIMEOUT) 
     and renamed when it is complete; on failure nothing is left. Any number of processes may do so
     at once: each takes its own copy, and the last one stays.
 
-    Args:
-      url: where the file is.
-      destination: what to call it.
-      limit: bytes that it may have at most.
-      timeout: seconds without an answer after which to give up.
-
     Raises:
       DataError: no connection, an HTTP error, a redirection to anything but HTTP or from HTTPS to
-        it, fewer bytes than announced or more than `limit`, less than `SLOWEST`, or the folder
-        cannot be written.
+        it, fewer bytes than announced or more than `limit`, `timeout` seconds without an answer,
+        less than `SLOWEST`, or the folder cannot be written.
     """
     partial = destination.with_name(f"{destination.name}.{secrets.token_hex(8)}.part")
     try:

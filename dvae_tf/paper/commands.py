@@ -46,11 +46,8 @@ def run_table(
       data_dir: of the datasets' files.
       run_fn: makes one run; None is a process of run_dvae.py for each.
 
-    Returns:
-      Why runs failed, by name.
-
-    Raises:
-      ConfigError: nothing is selected, or a folder holds another run.
+    Returns why runs failed, by name; ConfigError if nothing is selected, or a folder holds another
+    run.
     """
     runs = selection.runs()
     runner.check_folders(runs, output_dir)

@@ -28,8 +28,7 @@ def run_all(
 ) -> dict[str, str]:
     """Makes the unfinished runs in order, each in its own folder of `output_dir`.
 
-    Returns:
-      Why runs failed, by name. `on_finished` is called after each of the others.
+    Returns why runs failed, by name. `on_finished` is called after each of the others.
 
     Raises:
       ConfigError: a folder holds a run with another configuration; nothing was run.

@@ -20,10 +20,7 @@ def concrete(logits: tf.Tensor, rho: tf.Tensor, sharpness: float) -> tf.Tensor:
 def gumbel_softmax(logits: tf.Tensor, rho: tf.Tensor, sharpness: float) -> tf.Tensor:
     """softmax(sharpness (logits + Gumbel noise)) over the last axis: relaxed one-hot vectors.
 
-    Args:
-      logits: of categorical units, [..., q].
-      rho: uniform numbers in (0, 1), of the same shape; clipped to [1e-5, 1 - 1e-5].
-      sharpness: inverse temperature.
+    Arguments are as for `concrete`, logits those of categorical units, [..., q].
     """
     rho = tf.clip_by_value(rho, _MARGIN, 1 - _MARGIN)
     return tf.nn.softmax(sharpness * (logits - tf.math.log(-tf.math.log(rho))))

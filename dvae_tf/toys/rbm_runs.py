@@ -53,8 +53,7 @@ def kl_gradient(
       phi: RBMs [B].
       chains: spins of the second side, [B, C, n2].
       mixture: p, over z1 and z2.
-      num_relaxed_sweeps: t.
-      settings: s and the relaxation.
+      num_relaxed_sweeps, settings: t; s and the relaxation.
     """
     relaxation = relaxations.make(settings.relaxation, settings.sharpness)
     fixed = tf.nest.map_structure(tf.stop_gradient, phi)

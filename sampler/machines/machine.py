@@ -180,9 +180,7 @@ class AnyMachine:
     def log_marginal(self, state: State, block: int = -1) -> tf.Tensor:
         """log of p*(x) summed over one block, minus the free energy of the others: [..., C].
 
-        Args:
-          state: of all blocks but `block`, whose place may be None or missing.
-          block: which one is summed out.
+        The state is that of all blocks but `block`, whose place may be None or missing.
         """
         block %= len(self.families)
         rest = tuple(None if k == block else x for k, x in enumerate(state))

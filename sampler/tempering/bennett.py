@@ -28,8 +28,7 @@ def log_ratio(forward: tf.Tensor, backward: tf.Tensor) -> tuple[tf.Tensor, tf.Te
         [S, ..., T - 1, C]: S successive states of C independent ladders.
       backward: from that to the hotter one, of the same shape.
 
-    Returns:
-      The sum over pairs of their log-ratios, and its standard error (NaN for C = 1).
+    Returns the sum over pairs of their log-ratios, and its standard error (NaN for C = 1).
     """
     samples = [0, -1]
 
