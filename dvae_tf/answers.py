@@ -18,8 +18,7 @@ from dvae_tf.posteriors.posterior import Draws
 from dvae_tf.priors import prior
 from sampler import seeds
 from sampler.annealing import schedules
-from sampler.machines.low_rank import LowRankRBM
-from sampler.machines.rbm import RBM
+from sampler.machines.rbm import RBM, LowRankRBM
 from sampler.weights import resampling
 
 FEWEST = 200

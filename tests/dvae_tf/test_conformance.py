@@ -153,8 +153,8 @@ def runs(configs, dataset, tmp_path_factory) -> dict[str, Run]:
 
 def train(trainer: Trainer, compiled: bool) -> Run:
     if not compiled:
-        function = trainer.step_fn._compiled.python_function
-        trainer.step_fn._compiled = tf.function(function, autograph=False)
+        step = trainer.step_fn
+        step._gradients = tf.function(step._gradients.python_function, autograph=False)
     stir(trainer.model)
     steps(trainer, 1, 2)
     trainer.checkpoints.save()
@@ -358,9 +358,7 @@ def test_export_with_the_project(runs, exports, case):
     assert_log_likelihood(model, result.log_marginal - log_z(model), result.ess)
 
 
-def test_own_parts_in_a_whole_run(own, dataset, tmp_path, monkeypatch):
-    function = TrainStep._compiled.python_function
-    monkeypatch.setattr(TrainStep, "_compiled", tf.function(function, autograph=False))
+def test_own_parts_in_a_whole_run(own, dataset, tmp_path):
     np.savez(tmp_path / "own.npz", train=BITS[:30], valid=BITS[30:32], test=BITS[32:])
     fields = {**CASES["own parts"], "dataset": str(tmp_path / "own.npz")}
     config = dataclasses.replace(CONFIG, **fields)
