@@ -1,7 +1,5 @@
 """Samples of the model and reconstructions of images, as means of p(x | z)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import tensorflow as tf

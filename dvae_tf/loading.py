@@ -1,7 +1,5 @@
 """Trained models back into Python."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from pathlib import Path

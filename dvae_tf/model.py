@@ -3,8 +3,6 @@
 `dvae_tf.DVAE` adds to it what is done with a model: training, evaluation, files.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The encoder's trunk and the decoder: fully connected, batch norm before tanh, as in the paper."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Algorithm 1 by itself: differentiable samples of any Boltzmann machine."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """What a model is trained for: everything in which one task differs from another."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """`python -m sampler log_z|sample ...`; see `python -m sampler --help`."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -3,8 +3,6 @@
 Beside it the variational bound of several samples, whose gradient they make less noisy.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

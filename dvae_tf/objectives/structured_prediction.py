@@ -1,7 +1,5 @@
 """Structured prediction: the rest of an image from its first half (section 4.3)."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

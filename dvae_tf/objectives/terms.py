@@ -1,7 +1,5 @@
 """What every objective is given and gives back."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """The prior on a graph: a Boltzmann machine whose couplings are the graph's edges."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The RBM prior of binary units."""
 
-from __future__ import annotations
-
 import keras
 import tensorflow as tf
 

@@ -5,8 +5,6 @@ with rho uniform in (0, 1): a file with the function, and an entry in `registry.
 one that smooths z into a density r(zeta | z): an entry in `registry.SMOOTHINGS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple

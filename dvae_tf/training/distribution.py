@@ -5,8 +5,6 @@ samples; it draws its part of every batch from its own shard. Gradients and batc
 are those of the whole batch.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

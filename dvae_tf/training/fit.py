@@ -1,7 +1,5 @@
 """Keras' `fit` over the project's own step: epochs, callbacks, history."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """log Z of the prior along a training, by populations that have no part in it."""
 
-from __future__ import annotations
-
 import functools
 
 import tensorflow as tf
