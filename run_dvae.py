@@ -37,6 +37,7 @@ flags.DEFINE_enum("relaxation", None, config.CHOICES["relaxation"], "of binary u
 flags.DEFINE_float("sharpness", None, "of the relaxation (pwl: 4, omniglot 3; concrete: 10)")
 flags.DEFINE_integer("num_latents", None, "latent units in all; 200 means 100+100")
 flags.DEFINE_integer("num_latents_1", None, "of these, on the first side (0: half)")
+flags.DEFINE_integer("num_auxiliary", None, "units h of an auxiliary posterior, summed out")
 flags.DEFINE_integer("coupling_rank", None, "of the posterior's couplings; 0: full")
 flags.DEFINE_float("coupling_scale", None, "of the posterior's couplings; 0: independent units")
 flags.DEFINE_integer("posterior_sweeps", None, "s, hard Gibbs sweeps of each image's chain")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dvae_tf.dvae import DVAE
     from dvae_tf.likelihoods import Bernoulli, Categorical, Likelihood, Normal, binarise
     from dvae_tf.loading import load
+    from dvae_tf.posteriors.auxiliary import AuxiliaryPosterior
     from dvae_tf.posteriors.boltzmann import BoltzmannPosterior
     from dvae_tf.posteriors.directed import DirectedPosterior
     from dvae_tf.posteriors.posterior import Posterior
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dvae_tf.relaxed import relaxed_sample
 
 _NAMES = {
+    "AuxiliaryPosterior": "posteriors.auxiliary",
     "Bernoulli": "likelihoods",
     "BoltzmannPosterior": "posteriors.boltzmann",
     "Categorical": "likelihoods",

@@ -95,6 +95,7 @@ class Config:
     hidden_units: tuple[int, ...] = (200, 200)
     coupling_scale: float = 1.5
     coupling_rank: int = 0
+    num_auxiliary: int = 32
     posterior_sweeps: int = 10
     relaxed_sweeps: int = 1
     prior_sampler: str = "pa"
@@ -149,17 +150,17 @@ class Config:
         total = self.num_latents
         fits = total % self.num_layers == 0
         _require(fits, "num_layers", self.num_layers, f"a divisor of the {total} latents")
-        for name, owner in _OWNERS.items():
-            idle = self.posterior != owner and getattr(self, name) != getattr(Config, name)
-            accepted = f"only with --posterior={owner}"
+        for name, owners in _OWNERS.items():
+            idle = self.posterior not in owners and getattr(self, name) != getattr(Config, name)
+            accepted = f"only with --posterior={' or '.join(owners)}"
             _require(not idle, name, getattr(self, name), accepted)
-        if self.posterior == "undirected":
+        if self.posterior in _WITH_SWEEPS:
             accepted = ", ".join(registry.PLUGGED_IN)
             _require(
                 self.relaxation in registry.PLUGGED_IN,
                 "relaxation",
                 self.relaxation,
-                f"{accepted} with --posterior=undirected, others with --posterior=directed",
+                f"{accepted} with --posterior={self.posterior}, others with --posterior=directed",
             )
 
     @property
@@ -217,14 +218,23 @@ CHOICES = {
 FIELDS = tuple(f.name for f in dataclasses.fields(Config) if f.name != "hidden_units")
 """The fields that the command line sets."""
 
-_OWNERS = {"num_layers": "directed", "shared_context": "directed", "coupling_rank": "undirected"}
-"""Fields that mean something to one kind of posterior: elsewhere they keep their defaults."""
+_WITH_SWEEPS = ("undirected", "auxiliary")
+"""Posteriors of relaxed Gibbs sweeps, which need a relaxation plugged into discrete formulas."""
+
+_OWNERS = {
+    "num_layers": ("directed",),
+    "shared_context": ("directed",),
+    "coupling_rank": _WITH_SWEEPS,
+    "num_auxiliary": ("auxiliary",),
+}
+"""Fields that mean something to some kinds of posteriors: elsewhere they keep their defaults."""
 
 _POSITIVE = (
     "sharpness",
     "num_layers",
     "num_samples",
     "num_latents",
+    "num_auxiliary",
     "posterior_sweeps",
     "relaxed_sweeps",
     "prior_chains",

@@ -36,6 +36,7 @@ TASKS = Registry(
 POSTERIORS = Registry(
     undirected="dvae_tf.posteriors.undirected:RBMPosterior",
     directed="dvae_tf.posteriors.directed:DirectedPosterior",
+    auxiliary="dvae_tf.posteriors.auxiliary:AuxiliaryPosterior",
 )
 """Subclasses of `posteriors.posterior.Posterior`."""
 

@@ -3,8 +3,12 @@
   python -m dvae_tf.paper --table=1 --num_steps=20000 --rows=dvae##,pwl_l1 --data=mnist --dry_run
   python -m dvae_tf.paper --table=1 --num_steps=20000 --rows=dvae##,pwl_l1 --data=mnist
 
+  python -m dvae_tf.paper --keep=runs/mnist --name=mnist_20000
+  python -m dvae_tf.paper --collect
+
 The same command resumes where it stopped; finished runs of other rows are in the table too. Each
-run has a folder in --output_dir, as run_dvae.py leaves it.
+run has a folder in --output_dir, as run_dvae.py leaves it. `--keep` writes a run's results to
+results/, from which `--collect` makes the table in docs/results.md.
 """
 
 from __future__ import annotations
@@ -22,7 +26,10 @@ cli.prepare()
 
 def define_flags() -> None:
     """The command line."""
-    flags.DEFINE_enum("table", None, ["1", "2", "3", "4"], "of the paper", required=True)
+    flags.DEFINE_enum("table", "1", ["1", "2", "3", "4"], "of the paper")
+    flags.DEFINE_string("keep", None, "folder of a finished run whose results are kept")
+    flags.DEFINE_string("name", None, "of the kept results; none: the folder's")
+    flags.DEFINE_bool("collect", False, "make the documentation's table of the kept results")
     flags.DEFINE_list("rows", [], "models, such as dvae##, pwl (all its L) or pwl_l1; none: all")
     flags.DEFINE_list("data", [], "mnist, omniglot, or as run_dvae.py --dataset; none: the paper's")
     flags.DEFINE_list("sizes", [], "units on a side, 100 for 100+100; none: the paper's")
@@ -40,9 +47,16 @@ def define_flags() -> None:
 def main(argv: list[str]) -> None:
     """Flags to a selection, and one call."""
     del argv
-    from dvae_tf.paper import commands, grid
+    from dvae_tf.paper import commands, grid, records
 
     values = flags.FLAGS
+    if values.keep:
+        folder = Path(values.keep)
+        print(records.keep(folder, values.name or folder.name))
+    if values.collect:
+        records.collect()
+    if values.keep or values.collect:
+        return
     named = ("num_steps", "prior_sweeps", "eval_samples")
     selection = grid.Selection(
         table=int(values.table),

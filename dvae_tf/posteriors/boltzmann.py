@@ -80,7 +80,7 @@ class BoltzmannPosterior(Posterior):
         return Sample(_joined(self.families, zeta), chains)
 
     def log_q(self, phi: AnyMachine, sample: Sample) -> tf.Tensor:
-        """-E_phi(zeta) - log Z_phi, [B, K], but for the value of log Z.
+        """log q(zeta | x), [B, K], but for the value of log Z_phi.
 
         The gradient of log Z is -E_q[gradient of E], here at the images' own chains, their first
         blocks at their means.
@@ -91,8 +91,11 @@ class BoltzmannPosterior(Posterior):
             mean = phi.families[0].mean(phi.natural(0, (None, *rest)))
             return tf.reduce_mean(phi.interaction((tf.stop_gradient(mean), *rest)), -1)
 
-        energy = phi.energy(self._blocks(phi, sample.zeta))
-        return -energy - gradient_alone(log_z, phi)[:, None]
+        return self.log_unnormalised(phi, sample.zeta) - gradient_alone(log_z, phi)[:, None]
+
+    def log_unnormalised(self, phi: AnyMachine, z: tf.Tensor) -> tf.Tensor:
+        """log q(z | x) + log Z_phi = -E_phi(z), [B, K], for latents z [B, K, n]."""
+        return -phi.energy(self._blocks(phi, z))
 
     def draw(
         self, phi: AnyMachine, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor

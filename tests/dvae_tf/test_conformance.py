@@ -63,6 +63,7 @@ CASES = {
         "coupling_rank": 2,
         "relaxation": "concrete",
     },
+    "auxiliary units": {"posterior": "auxiliary", "num_auxiliary": 3},
     "own parts": {"posterior": "probit", "prior": "blocks"},
     **{
         name: {"posterior": "directed", "relaxation": name, "sharpness": sharpness}
@@ -294,7 +295,7 @@ def test_evaluation_equals_the_enumeration(runs, case):
     assert_log_likelihood(model, result.log_marginal - log_z(model), result.ess)
 
 
-@pytest.mark.parametrize("case", list(CASES)[:1] + list(CASES)[2:4])
+@pytest.mark.parametrize("case", list(CASES)[:1] + list(CASES)[2:5])
 def test_log_q_is_that_of_the_draws_but_for_a_constant(runs, case):
     # at hard states both are log q(z | x), unless batch norm or a smoothing has a say in it
     model = runs[case].trainer.model
