@@ -11,6 +11,7 @@ from dvae_tf.config import Config
 from dvae_tf.posteriors.posterior import Draws, Sample
 from dvae_tf.posteriors.undirected import RBMPosterior
 from sampler.machines.ising import AnyIsingRBM
+from sampler.machines.machine import AnyMachine
 
 
 @keras.saving.register_keras_serializable(package="dvae_tf")
@@ -66,12 +67,12 @@ class AuxiliaryPosterior(RBMPosterior):
         """Latents of any number of blocks, which the prior alone tells apart."""
         super().attach((self.auxiliary, sum(num_latents)), num_features, seed)
 
-    def sample(self, phi: AnyIsingRBM, chains: tf.Tensor, seed: tf.Tensor) -> Sample:
+    def sample(self, phi: AnyMachine, chains: tf.Tensor, seed: tf.Tensor) -> Sample:
         """As its parent's, of which z is kept; the chains are z already."""
         both = super().sample(phi, chains, seed)
         return Sample(both.zeta[..., self.auxiliary :], both.chains)
 
-    def log_unnormalised(self, phi: AnyIsingRBM, z: tf.Tensor) -> tf.Tensor:
+    def log_unnormalised(self, phi: AnyMachine, z: tf.Tensor) -> tf.Tensor:
         """log q(z | x) + log Z_phi, [B, K], for z [B, K, n]."""
         return phi.log_marginal((None, 2 * tf.cast(z, tf.float32) - 1), 0)
 
@@ -79,7 +80,7 @@ class AuxiliaryPosterior(RBMPosterior):
         """The RBMs of bits over (h, z), under names that are not those of an RBM over latents."""
         return {f"auxiliary_{name}": value for name, value in super().encode(phi).items()}
 
-    def draw(self, phi: AnyIsingRBM, num_samples: Any, betas: tf.Tensor, seed: tf.Tensor) -> Draws:
+    def draw(self, phi: AnyMachine, num_samples: Any, betas: tf.Tensor, seed: tf.Tensor) -> Draws:
         """AIS over both sides; what is weighed against p(z) is z's marginal."""
         both = super().draw(phi, num_samples, betas, seed)
         z = both.z[..., self.auxiliary :]

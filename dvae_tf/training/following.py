@@ -31,9 +31,13 @@ class PriorFollower(tf.Module):
         return self._packed([v.read_value() for v in self.values])
 
     def follow(self, step: int) -> Follower:
-        """Carries it to the prior's present parameters, those after `step` steps."""
+        """Carries it to the prior's present parameters, those after `step` steps, and renews it.
+
+        A training makes modes that the populations would never come to by sweeps.
+        """
         seed = seeds.fold_in(self._seed, 1, step)
-        follower = followers.follow(self.read(), self._prior.machine(), seed)
+        carried = followers.follow(self.read(), self._prior.machine(), seeds.fold_in(seed, 0))
+        follower = followers.renew(carried, seeds.fold_in(seed, 1))
         for variable, value in zip(self.values, tf.nest.flatten(follower), strict=True):
             variable.assign(value)
         return follower

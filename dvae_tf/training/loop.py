@@ -23,7 +23,12 @@ from dvae_tf.training.following import PriorFollower
 from dvae_tf.training.summaries import Summaries
 
 SCALARS_EVERY = 100
+FOLLOW_EVERY = 250
+"""Steps between two looks at log Z of the prior, which cost a few hundredths of the steps' time."""
+
 RUNNING_NLL_EVERY = 500
+"""A multiple of these."""
+
 PICTURES_PER_RUN = 50
 
 
@@ -185,7 +190,7 @@ class Trainer:
         if "prior/resampled" in info:
             self._resampled += float(info["prior/resampled"])
             info["prior/resampled"] = self._resampled / SCALARS_EVERY
-        if step % SCALARS_EVERY == 0:
+        if step % FOLLOW_EVERY == 0:
             info |= self._follow(step)
         if detailed:
             self._resampled = 0.0

@@ -5,11 +5,14 @@ parameters react to that population's own errors, so that its running estimate o
 (low: it is blind to what it has lost). A follower has no such part in what it measures. It goes
 straight from the parameters at which it stands to those that it is shown, in as many steps as that
 takes, and so spares itself the noise of the training's path between them. R independent
-populations, each with an estimate of its own, give the error; what moves them alike is not in it.
+populations, each with an estimate of its own, give the error. What moves them alike is not in it: a
+mode that a training makes far from where they are is seen by none. `renew` anneals others from the
+uniform distribution and, where they have found more, goes on with those.
 
   follower = followers.start(machine, seed=0)
   ...                                          # the machine is trained for a while
   follower = followers.follow(follower, machine, seed=(a new one))
+  follower = followers.renew(follower, seed=(a new one))
   follower.log_z, follower.stderr, follower.warnings()
 """
 
@@ -19,6 +22,8 @@ import numpy as np
 import tensorflow as tf
 
 from sampler import gibbs, seeds
+from sampler.annealing import bridge as bridges
+from sampler.annealing import chains, schedules
 from sampler.machines.machine import AnyMachine, State
 from sampler.populations import result
 from sampler.populations.population import RESAMPLE_BELOW, of_fields, resample
@@ -26,6 +31,12 @@ from sampler.weights.estimates import Samples
 
 NUM_RUNS, NUM_CHAINS, NUM_SWEEPS = 8, 128, 2
 """Independent populations, chains of each, and sweeps after each step."""
+
+NUM_TEMPERATURES = 251
+"""Of the annealing from the uniform distribution."""
+
+CONTRADICTION = 4.0
+"""Standard errors by which estimates must differ to contradict one another."""
 
 STEP_VARIANCE = 0.1
 """Variance of the chains' log-weights that a step may have."""
@@ -100,11 +111,36 @@ def start(
     Of a machine that is not coupled it has exact samples.
     """
     machine, seed = machine.cast(), seeds.as_seed(seed)
-    coupled = np.any(machine.rms_coupling())
-    free = machine.map(tf.zeros_like) if coupled else machine
-    found = of_fields(free.copies(num_runs), num_chains, seeds.fold_in(seed, 0))
-    follower = Follower(free, *found)
-    return follow(follower, machine, seeds.fold_in(seed, 1)) if coupled else follower
+    if np.any(machine.rms_coupling()):
+        return _annealed(machine, num_runs, num_chains, seed)
+    return Follower(machine, *of_fields(machine.copies(num_runs), num_chains, seed))
+
+
+def renew(follower: Follower, seed: int | tf.Tensor) -> Follower:
+    """The follower, or populations annealed anew, where these have found more or know it better.
+
+    Both estimates are low on average: of two that contradict each other the larger is right.
+
+    Args:
+      seed: an integer, or int32 [2], not used before.
+    """
+    shape = follower.log_weights.shape
+    new = _annealed(follower.machine, *shape, seeds.as_seed(seed))
+    more, error = new.log_z - follower.log_z, np.hypot(new.stderr, follower.stderr)
+    if abs(more) > CONTRADICTION * error:
+        return new if more > 0 else follower
+    return new if new.stderr < follower.stderr else follower
+
+
+@tf.function(autograph=False, jit_compile=True)
+def _annealed(machine: AnyMachine, num_runs: int, num_chains: int, seed: tf.Tensor) -> Follower:
+    """Weighted chains by AIS from the uniform distribution."""
+    bridge = bridges.from_uniform(machine.copies(num_runs))
+    begun = chains.initial(bridge, num_chains, seeds.fold_in(seed, 0))
+    betas = tf.constant(schedules.linear(NUM_TEMPERATURES))
+    ended = chains.anneal(bridge, begun, betas, seeds.fold_in(seed, 1))
+    state = bridge.complete(ended.state, tf.constant(1.0), seeds.fold_in(seed, 2))
+    return Follower(machine, state, ended.log_weights, tf.zeros([num_runs], tf.float64))
 
 
 @tf.function(autograph=False, jit_compile=True)
@@ -153,8 +189,8 @@ def _step(
     # a sweep redraws the first block before it reads it
     first = len(state) > 1
     kept = resample(state[first:], log_weights, seeds.fold_in(seed, 0), RESAMPLE_BELOW)
-    chains = (None,) * first + kept.states
-    state = gibbs.run(new, chains, num_sweeps, seeds.fold_in(seed, 1))
+    begun = (None,) * first + kept.states
+    state = gibbs.run(new, begun, num_sweeps, seeds.fold_in(seed, 1))
     return Follower(follower.machine, state, kept.log_weights, log_z + kept.log_mean)
 
 

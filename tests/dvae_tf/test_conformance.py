@@ -63,7 +63,7 @@ CASES = {
         "coupling_rank": 2,
         "relaxation": "concrete",
     },
-    "auxiliary units": {"posterior": "auxiliary", "num_auxiliary": 3},
+    "auxiliary units": {"posterior": "auxiliary", "num_auxiliary": 3, "coupling_scale": 0.5},
     "own parts": {"posterior": "probit", "prior": "blocks"},
     **{
         name: {"posterior": "directed", "relaxation": name, "sharpness": sharpness}

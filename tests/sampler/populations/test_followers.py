@@ -86,6 +86,22 @@ def test_what_drives_a_training_is_biased_and_what_follows_is_not():
     assert follower.stderr < 0.5
 
 
+def test_a_mode_far_from_where_the_populations_are_is_found_by_renewal():
+    """A ferromagnet's field turns around: sweeps leave all chains in the mode that was."""
+    couplings = np.full((40, 12), 2.2 / np.sqrt(12 * 40))
+    here, there = (
+        sampler.IsingRBM(np.full(40, f), np.zeros(12), couplings).cast() for f in (0.5, -0.1)
+    )
+    truth = float(exact.log_z(there))
+    follower = followers.start(here, seed=0)
+    follower = followers.follow(follower, there, seeds.make_seed(1))
+    assert follower.log_z < truth - 5
+    renewed = followers.renew(follower, seed=2)
+    assert abs(renewed.log_z - truth) < 5 * renewed.stderr
+    # what knows log Z well, and no less of it, is kept
+    assert abs(followers.renew(renewed, seed=3).log_z - truth) < 5 * renewed.stderr
+
+
 def test_a_coupled_machine_s_population_is_annealed_to_it():
     machine = list(wandering_rbm(np.random.default_rng(3)))[-1]
     truth = float(exact.log_z(machine))
