@@ -6,28 +6,34 @@ python eval_nll.py --export_dir=runs/mnist/saved_model --dataset=binarized_mnist
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from absl import flags
 
 from dvae_tf import cli
 from dvae_tf.analysis import options
+from dvae_tf.config import ConfigError
+from dvae_tf.files import write_atomically
+from sampler.command_line.files import check_folder
 
 options.define(num_images=0)
-flags.DEFINE_integer("num_samples", 4000, "importance samples per image", lower_bound=1)
+flags.DEFINE_integer("num_samples", 4000, "importance samples of each image", lower_bound=1)
 flags.DEFINE_integer("num_temperatures", 10, "AIS temperatures of each posterior", lower_bound=2)
-flags.DEFINE_integer("prior_temperatures", 10_000, "of the prior, each way", lower_bound=2)
-flags.DEFINE_string("output", None, "file to write the results to, as JSON")
+flags.DEFINE_integer(
+    "prior_temperatures", 10_000, "AIS temperatures of the prior, each way", lower_bound=2
+)
+cli.define_path("output", None, "file to write the results to, as JSON")
 FLAGS = flags.FLAGS
 
 
 def main(argv: list[str]) -> None:
     """Flags to one evaluation, printed and written."""
     del argv
-    from dvae_tf.evaluation import evaluate
-    from dvae_tf.files import write_atomically
-
+    if FLAGS.output:
+        check_folder("output", FLAGS.output.parent)
+        if FLAGS.output.is_dir():
+            raise ConfigError(f"--output={FLAGS.output}: found a folder; accepted is a file's name")
     model, images = options.load_images(FLAGS)
+    from dvae_tf.evaluation import evaluate
+
     evaluator = evaluate.Evaluator(
         model,
         FLAGS.num_samples,
@@ -37,14 +43,14 @@ def main(argv: list[str]) -> None:
         FLAGS.seed,
     )
     result = evaluator(images, f"{FLAGS.split} images")
-    print(result.report())
     if FLAGS.output:
-        write_atomically(Path(FLAGS.output), result.to_json())
+        write_atomically(FLAGS.output, result.to_json())
+    print(result.report())
 
 
 def command() -> None:
     """The program, also as an installed command."""
-    cli.run(main, "dvae_tf.evaluation.evaluate")
+    cli.run(main, tensorflow=False)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,8 @@ def _events(log_dir: Path, found: list[str]) -> Iterator[tuple[tuple[str, int], 
     for path in sorted(log_dir.glob("events.out.tfevents.*")):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
+                if value.tag.startswith("_hparams_"):  # has the time at which it was written
+                    continue
                 key, content = (value.tag, event.step), value.tensor.SerializeToString()
                 if seen.setdefault(key, content) != content:
                     found.append(f"events: {key} was written twice, and differently")

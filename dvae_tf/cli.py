@@ -10,7 +10,9 @@ import dataclasses
 import importlib
 import os
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from absl import app, flags
@@ -22,7 +24,7 @@ flags.disclaim_key_flags()  # --help lists the flags defined here with those of 
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_ARENA_MAX = -4, -1, -8
 _ERRORS = (
     ("dvae_tf.config", "ConfigError"),
-    ("dvae_tf.data", "DataError"),
+    ("sampler.io.errors", "FileError"),
     ("dvae_tf.export", "ExportError"),
     ("dvae_tf.training.loop", "TrainingError"),
     ("dvae_tf.training.workers", "WorkerLostError"),
@@ -52,36 +54,133 @@ def keep_freed_memory() -> None:
         return
 
 
-def run(main: Callable[[list[str]], None], *modules: str, tensorflow: bool = True) -> None:
+def load(*modules: str, tensorflow: bool = True) -> None:
+    """Imports modules, before them TensorFlow quietly; a signal ends the program at once."""
+    from dvae_tf import interrupts
+    from sampler.io import quiet
+
+    with interrupts.ending_at_once():
+        if tensorflow:
+            quiet.load_tensorflow()
+        for module in modules:
+            importlib.import_module(module)
+
+
+def run(
+    main: Callable[[list[str]], None],
+    *modules: str,
+    tensorflow: bool = True,
+    defaults: Mapping[str, str] | None = None,
+) -> None:
     """`absl.app.run` of `main`, prepared; a known error is one line on standard error and status 1.
 
     Args:
       main: what takes the arguments that are no flags.
       modules: imported before it, so that a signal during imports ends the program cleanly.
-      tensorflow: whether `main` uses TensorFlow, which is then loaded quietly.
+      tensorflow: whether `main` needs TensorFlow from the start, which is then loaded quietly.
+      defaults: for the help, of flags whose own default is none.
     """
     from dvae_tf import interrupts
     from dvae_tf.config import ConfigError
-    from sampler.io import quiet
+    from sampler.io import terminal
 
     def guarded(argv: list[str]) -> None:
         try:
             if len(argv) > 1:
                 raise ConfigError(f"found the argument {argv[1]!r}; accepted are flags (--help)")
-            with interrupts.ending_at_once():
-                if tensorflow:
-                    quiet.load_tensorflow()
-                for module in modules:
-                    importlib.import_module(module)
+            load(*modules, tensorflow=tensorflow)
             main(argv)
+            if error := terminal.lost():
+                raise OSError(error.errno, error.strerror, "standard output")
         except KeyboardInterrupt:
             sys.exit(interrupts.INTERRUPTED)
         except _known_errors() as error:  # evaluated only when there is one
             sys.exit(f"{_program()}: {error}")
 
     prepare()
+    terminal.protect()
+    _help_or_version(defaults or {})
     interrupts.treat_sigterm_as_ctrl_c()
     app.run(guarded)
+
+
+_groups: list[tuple[str, dict[str, Any]]] = []
+"""Titles, and the flags that there were before."""
+
+
+def group(title: str) -> None:
+    """Flags defined from here on stand under a title in the help."""
+    _groups.append((title, {name: flags.FLAGS[name] for name in flags.FLAGS}))
+
+
+def _help_or_version(defaults: Mapping[str, str]) -> None:
+    """Answers -h, --help and --version, before flags are parsed, and ends the program."""
+    given = {text.lstrip("-") for text in sys.argv[1:] if text.startswith("-")}
+    if given & {"h", "help"}:
+        print(help_text(defaults))
+    elif "version" in given:
+        from sampler import __version__
+
+        print(f"{_program()} {__version__}")
+    else:
+        return
+    sys.exit()
+
+
+def help_text(defaults: Mapping[str, str]) -> str:
+    """The program's own flags in the order of their definition, by group, with their defaults."""
+    titles: dict[str, list[str]] = {}
+    for name in filter(_is_own, flags.FLAGS):
+        flag = flags.FLAGS[name]
+        after = [title for title, others in _groups if others.get(name) is not flag]
+        titles.setdefault(after[-1] if after else "Flags", []).append(name)
+    lines = [(sys.modules["__main__"].__doc__ or "").strip()]
+    for title, members in titles.items():
+        lines += ["", f"{title}:", *(_flag_help(name, defaults) for name in members)]
+    return "\n".join(
+        [*lines, "", "Also: --help, -h; --version; --flagfile=FILE reads flags from a file"]
+    )
+
+
+def _flag_help(name: str, defaults: Mapping[str, str]) -> str:
+    flag = flags.FLAGS[name]
+    switch = f"--[no]{name}" if flag.boolean else f"--{name}"
+    default = flag.default
+    if isinstance(default, list):
+        default = ",".join(default) or None
+    default = defaults.get(name, default)
+    text = " ".join(flag.help.split()) + f" (default: {default})" * (default is not None)
+    return textwrap.fill(text, 100, initial_indent=f"  {switch:<22} ", subsequent_indent=" " * 25)
+
+
+def _is_own(name: str) -> bool:
+    """Whether a flag is a program's of this project, and none of absl's or of another library."""
+    module = flags.FLAGS.find_module_defining_flag(name) or ""
+    return module in (sys.argv[0], "__main__") or module.startswith("dvae_tf")
+
+
+class _PathParser(flags.ArgumentParser):
+    """A path, in which ~ is the home folder: no shell expands it after '='."""
+
+    syntactic_help = "a path"
+
+    def parse(self, argument: Any) -> Path:
+        if not str(argument):
+            raise ValueError("a path is not empty")
+        try:
+            return Path(argument).expanduser()
+        except RuntimeError as error:  # ~ of a user that is not known
+            raise ValueError(str(error)) from error
+
+    def flag_type(self) -> str:
+        return "path"
+
+
+def define_path(name: str, default: str | None, text: str, **options: Any) -> None:
+    """Defines a flag of which the value is a `Path`, or None."""
+    flags.DEFINE(
+        _PathParser(), name, default, text, serializer=flags.ArgumentSerializer(), **options
+    )
 
 
 def option(default: Any, text: str, **bounds: Any) -> Any:

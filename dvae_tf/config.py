@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,9 @@ class ConfigError(ValueError):
 class Config:
     """Everything that decides a run's numbers. The defaults are the paper's.
 
-    Attributes are the command line's flags; `run_dvae.py --help` says what each means.
+    Attributes are the command line's flags; `run_dvae.py --help` says what each means. The last
+    four are fingerprints, of the images ("": not known), as files may change under their names, and
+    of the trained model that the run started from ("": of none).
     """
 
     dataset: str = "digits"
@@ -117,6 +120,10 @@ class Config:
     prior_temperatures: int = 10_000
     checkpoint_every: int = 5000
     strategy: str = "none"
+    train_images: str = ""
+    valid_images: str = ""
+    test_images: str = ""
+    initial_model: str = ""
 
     def __post_init__(self) -> None:
         for name in CHOICES:
@@ -196,10 +203,18 @@ class Config:
         """Reads the text that `to_json` gives; ValueError if it is none, or a field is wrong."""
         return Config(**_read_fields(text))
 
-    def differences(self, other: Config) -> list[str]:
-        """Each field in which `other` differs, as 'name: ours, not theirs'."""
+    def differences(self, other: Config, but: Collection[str] = ()) -> list[str]:
+        """Each field in which `other` differs, as 'name: ours, not theirs', `but` for some.
+
+        Where both know their images those count, and not what the dataset is called.
+        """
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
-        return [f"{k}: {mine[k]}, not {theirs[k]}" for k in mine if mine[k] != theirs[k]]
+        known = all(mine[k] and theirs[k] for k in IMAGES)
+        skipped = {*but, *(["dataset"] if known else IMAGES)}
+        names = [k for k in mine if mine[k] != theirs[k] and k not in skipped]
+        words = {k: f"the {k.replace('_', ' ')} of {self.dataset} are not the same" for k in IMAGES}
+        words["initial_model"] = "it started from another model (--init_from)"
+        return [words.get(k, f"{k}: {mine[k]}, not {theirs[k]}") for k in names]
 
 
 CHOICES = {
@@ -215,7 +230,38 @@ CHOICES = {
 }
 """Accepted names."""
 
-FIELDS = tuple(f.name for f in dataclasses.fields(Config) if f.name != "hidden_units")
+IMAGES = ("train_images", "valid_images", "test_images")
+"""The fields with fingerprints of the images."""
+
+EVALUATION = ("eval_samples", "num_temperatures", "prior_temperatures")
+"""Fields of the test alone: a run whose training is done is evaluated again with others.
+
+A run that goes on with others validates with them, too.
+"""
+
+MAY_CHANGE = (*EVALUATION, "num_steps", "checkpoint_every")
+"""Fields that may differ between a run and the command that goes on with it.
+
+The schedules have to allow another number of steps: see `training.schedules`.
+"""
+
+STRUCTURE = (
+    "task",
+    "posterior",
+    "prior",
+    "num_layers",
+    "shared_context",
+    "num_latents",
+    "num_latents_1",
+    "num_auxiliary",
+    "hidden_units",
+    "coupling_scale",
+    "coupling_rank",
+)
+"""Fields by which the parameters of a model mean what they mean."""
+
+_NAMES = tuple(f.name for f in dataclasses.fields(Config))
+FIELDS = tuple(k for k in _NAMES if k not in ("hidden_units", "initial_model", *IMAGES))
 """The fields that the command line sets."""
 
 _WITH_SWEEPS = ("undirected", "auxiliary")
@@ -313,3 +359,14 @@ def resolve(dataset: str, recipe: str = "paper", **given: Any) -> Config:
     relaxation = relaxation.removesuffix("_stop_slope")
     defaults["sharpness"] = defaults["sharpness"].get(relaxation, Config.sharpness)
     return Config(dataset=dataset, **{**defaults, **fields})
+
+
+def default_texts() -> dict[str, str]:
+    """What each field is if nobody says, with what datasets and tasks say of their own."""
+    own = {**DATASET_DEFAULTS, **TASK_DEFAULTS}
+    texts = {}
+    for name in FIELDS:
+        others = [f"{k}: {v[name]}" for k, v in own.items() if name in v and name != "sharpness"]
+        texts[name] = "; ".join([str(getattr(Config, name)), *others])
+    by_relaxation = ", ".join(f"{k} {v:g}" for k, v in PAPER["sharpness"].items())
+    return texts | {"sharpness": f"{by_relaxation}; omniglot: pwl 3"}

@@ -13,34 +13,40 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from dvae_tf import cli, report
 from dvae_tf.config import ConfigError
+from dvae_tf.files import for_tensorflow
 
 PANELS = {
-    "valid/nll": "validation NLL (nats)",
+    "eval/valid_nll": "validation NLL (nats)",
     "train/log_likelihood": "log p(x | relaxed z) in training (nats)",
     "posterior/rms_coupling": "root mean square of the posteriors' W",
     "prior/rms_coupling": "root mean square of the prior's W",
 }
 
+RENAMED = {"valid/nll": "eval/valid_nll"}
+"""Tags of older runs."""
+
 
 def read(log_dir: Path) -> dict[str, tuple[list[int], list[float]]]:
     """Steps and values of each scalar, by name; a resumed run's files form one curve."""
-    events = EventAccumulator(str(log_dir), size_guidance={"tensors": 0})
+    if not log_dir.is_dir():
+        raise ConfigError(f"--log_dir={log_dir}: no such folder; accepted is a run's")
+    events = EventAccumulator(for_tensorflow(log_dir), size_guidance={"tensors": 0})
     events.Reload()
-    found = {}
+    found: dict[str, dict[int, float]] = {}
     for name in events.Tags()["tensors"]:
         # later files of a resumed run repeat the steps since its checkpoint
-        values = {e.step: make_ndarray(e.tensor_proto) for e in events.Tensors(name)}
-        if all(value.shape == () for value in values.values()):
-            steps = sorted(values)
-            found[name] = steps, [float(values[s]) for s in steps]
-    return found
+        if events.SummaryMetadata(name).plugin_data.plugin_name != "scalars":
+            continue
+        values = {e.step: float(make_ndarray(e.tensor_proto)) for e in events.Tensors(name)}
+        found.setdefault(RENAMED.get(name, name), {}).update(values)
+    return {name: (sorted(v), [v[step] for step in sorted(v)]) for name, v in found.items()}
 
 
 def save(log_dir: Path) -> Path:
     """Writes curves.png into the run's folder; returns its path.
 
     Raises:
-      ConfigError: the folder holds no events of a run.
+      ConfigError: there is no such folder, or no events of a run in it.
     """
     scalars = read(log_dir)
     panels = [name for name in PANELS if name in scalars]
@@ -58,9 +64,9 @@ def save(log_dir: Path) -> Path:
 def main(argv: list[str]) -> None:
     """Draws the curves of the run that the flag names."""
     del argv
-    print(save(Path(flags.FLAGS.log_dir)))
+    print(save(flags.FLAGS.log_dir))
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("log_dir", "runs/digits", "folder of the run", allow_override=True)
+    cli.define_path("log_dir", "runs/digits", "folder of the run", allow_override=True)
     cli.run(main)

@@ -155,7 +155,9 @@ class DVAE(Answers, Wiring):
 
     def validate(self, data: Any, show_progress: bool = False) -> float:
         """The NLL of checked data, nats."""
-        return self._evaluator_of(count(data))(data, "validation", show_progress).nll
+        return self._evaluator_of(count(data))(
+            data, "validation", show_progress, with_doubts=False
+        ).nll
 
     def log_marginal(self, data: Any) -> float:
         """The mean over checked data of log p(x), nats, but for - log Z of the prior."""

@@ -14,6 +14,7 @@ from dvae_tf import generation
 from dvae_tf.answers import Answers
 from dvae_tf.conditions import Parts, TopHalf, split
 from dvae_tf.evaluation.likelihood import likelihood
+from dvae_tf.files import for_tensorflow
 from dvae_tf.likelihoods import Bernoulli
 from dvae_tf.model import Wiring
 from dvae_tf.posteriors.posterior import Draws
@@ -28,6 +29,9 @@ from sampler.machines.machine import AnyMachine
 
 FORMAT = 3
 """Version of the export's layout; `ExportedModel` reads this one."""
+
+SERVED_SAMPLES = 100
+"""Importance samples of an image where nobody says how many."""
 
 
 _SIGNATURES: dict[str, tuple[set[str], set[str]]] = {
@@ -64,23 +68,36 @@ class _Export(tf.Module):
         self.log_z_prior = tf.constant(log_z_prior or 0.0, tf.float64)
         self.betas = tf.constant(schedules.linear(num_temperatures))
 
+    def _checked(self, data: dict[str, tf.Tensor], exactly: bool = False) -> dict[str, tf.Tensor]:
+        """The data; an InvalidArgumentError where the likelihood can't take the pixels."""
+        if "x" not in data:
+            return data
+        holds, accepted = self.model.likelihood.accepts(data["x"], exactly)
+        message = f"x: found other pixels; accepted are {accepted}"
+        with tf.control_dependencies([tf.debugging.assert_equal(holds, True, message)]):
+            return {**data, "x": tf.identity(data["x"])}
+
     def encode(self, **inputs: tf.Tensor) -> dict[str, tf.Tensor] | None:
-        return self.model.encoded(_packed(inputs))
+        return self.model.encoded(_packed(self._checked(inputs)))
 
     def draw(
         self, num_samples: tf.Tensor, betas: tf.Tensor, seed: tf.Tensor, **inputs: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        return self.model.draw(_packed(inputs), num_samples, betas, seed)._asdict()
+        return self.model.draw(_packed(self._checked(inputs)), num_samples, betas, seed)._asdict()
 
     def decode(self, z: tf.Tensor, condition: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         return {"logits": self.model.decode(z, condition)}
 
     def prior(self) -> dict[str, tf.Tensor]:
-        return self.model.prior.encode(self.model.prior_machine())
+        parameters = self.model.prior.encode(self.model.prior_machine())
+        return {**parameters, "log_z": tf.identity(self.log_z_prior)}
 
-    def reconstruct(self, **data: tf.Tensor) -> dict[str, tf.Tensor]:
-        images = generation.reconstruct(self.model, _packed(data), seeds.make_seed(0))
+    def reconstruct(self, seed: tf.Tensor, **data: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = generation.reconstruct(self.model, _packed(self._checked(data)), _seed(seed))
         return {"images": images}
+
+    def serving_default(self, **data: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.log_likelihood(tf.constant(SERVED_SAMPLES), tf.constant(0), **data)
 
     def sample(
         self, num_samples: tf.Tensor, seed: tf.Tensor, condition: tf.Tensor | None = None
@@ -91,6 +108,7 @@ class _Export(tf.Module):
     def log_likelihood(
         self, num_samples: tf.Tensor, seed: tf.Tensor, **data: tf.Tensor
     ) -> dict[str, tf.Tensor]:
+        data = self._checked(data, exactly=True)
         result = likelihood(self.model, _packed(data), num_samples, self.betas, _seed(seed))
         return {"log_likelihood": result.log_marginal - self.log_z_prior}
 
@@ -122,8 +140,10 @@ def export(
         log_weights [B, K], log_prob [B, K]: weighted samples of the posterior (see
         `posteriors.posterior.Draws`; `betas` = [0, ..., 1] anneals where the posterior is an RBM)
       decode: z [B, n] -> logits [B, D]
-      reconstruct: x [B, D] -> images [B, D], pixels' probabilities from one posterior sample
+      reconstruct: x [B, D], seed (int32 scalar) -> images [B, D], pixels' probabilities from one
+        posterior sample
       log_likelihood: x [B, D], num_samples, seed (int32 scalars) -> log_likelihood [B], float64
+      serving_default: x [B, D] -> log_likelihood [B], of 100 samples and seed 0
 
     where the posterior shows its parameters
 
@@ -133,7 +153,8 @@ def export(
     and where there is a prior
 
       sample: num_samples, seed (int32 scalars) -> images [num_samples, D], pixels' probabilities
-      prior: -> its parameters; of an RBM b1 [n1], b2 [n2], w [n1, n2]
+      prior: -> its parameters, of an RBM b1 [n1], b2 [n2], w [n1, n2]; and log_z, the estimate of
+        log Z_theta, float64
 
     In structured prediction `draw` and `encode` take the given half of the pixels, `decode` and
     `reconstruct` return the predicted one, and the log-likelihood is log p(x2 | x1).
@@ -156,8 +177,9 @@ def export(
     specs = {
         "draw": inputs | num_samples | betas | key,
         "decode": z | given,
-        "reconstruct": data,
+        "reconstruct": data | seed,
         "log_likelihood": data | num_samples | seed,
+        "serving_default": data,
         "encode": inputs,
     }
     if model.has_prior:
@@ -169,7 +191,8 @@ def export(
     if signatures["encode"].structured_outputs is None:
         del signatures["encode"]
     try:
-        tf.saved_model.save(module, str(directory), signatures=signatures)
+        directory.mkdir(parents=True, exist_ok=True)
+        tf.saved_model.save(module, for_tensorflow(directory), signatures=signatures)
     except (tf.errors.OpError, OSError) as error:
         raise ExportError(f"{directory}: could not be written ({reason(error)})") from None
 
@@ -220,7 +243,7 @@ class ExportedModel(Answers):
     def _load(self, directory: Path) -> None:
         if not (directory / "saved_model.pb").is_file():
             raise ValueError("it has no file saved_model.pb")
-        self._loaded = tf.saved_model.load(str(directory))
+        self._loaded = tf.saved_model.load(for_tensorflow(directory))
         self._signatures = self._loaded.signatures
         found = getattr(self._loaded, "format", None)
         if not isinstance(found, tf.Variable) or int(found) != FORMAT:
@@ -323,7 +346,7 @@ class ExportedModel(Answers):
         """The prior."""
         with tf.init_scope():  # values, also where a graph is being traced
             tensors = self._signatures["prior"]()
-        return self._prior.decode(tensors)
+        return self._prior.decode({k: v for k, v in tensors.items() if k != "log_z"})
 
     def _inputs(self, name: str) -> dict[str, tf.TensorSpec]:
         """A signature's inputs."""

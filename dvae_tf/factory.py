@@ -9,10 +9,8 @@ from dvae_tf.conditions import TopHalf
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.dvae import DVAE
 from dvae_tf.registry import POSTERIORS, PRIORS, TASKS
+from dvae_tf.training.schedules import warmup
 from dvae_tf.training.step import new_optimizer
-
-ENTROPY_WARMUP = 0.5
-"""Fraction of a run without a prior over which the entropy's weight falls."""
 
 
 def new_model(config: Config, pixel_mean: np.ndarray) -> DVAE:
@@ -44,10 +42,9 @@ def new_model(config: Config, pixel_mean: np.ndarray) -> DVAE:
         image_shape=(size,),
         seed=config.seed,
     )
-    warmup = config.kl_warmup if has_prior else ENTROPY_WARMUP
     model.compile(
         new_optimizer(config),
-        kl_warmup=warmup * config.num_steps,
+        kl_warmup=warmup(config),
         relaxation=config.relaxation,
         sharpness=config.sharpness,
         valid_samples=min(config.valid_samples, config.eval_samples),

@@ -41,6 +41,15 @@ class Likelihood:
         """
         raise NotImplementedError
 
+    def accepts(self, x: tf.Tensor, exactly: bool) -> tuple[tf.Tensor, str]:
+        """`check` inside a graph: whether it accepts the values, and what it accepts.
+
+        Args:
+          exactly: whether x is scored; else also what batches are made from, or means.
+        """
+        del exactly
+        return tf.reduce_all(tf.math.is_finite(x)), "finite numbers"
+
     def prepare(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Images of a training batch as float32, from what `check` returned."""
         del seed
@@ -87,13 +96,19 @@ class Bernoulli(Likelihood):
         bits = x.dtype == np.bool_ or bool(((x == 0) | (x == 1)).all())
         if not bits and not (binarises and low >= 0 and high <= 1):
             accepted = "0 and 1 alone; see dvae_tf.binarise"
-            hint = "; divide 8-bit pixels by 255" if high > 1 and high <= 255 and low >= 0 else ""
+            hint = "; divide 8-bit pixels by 255" if 128 <= high <= 255 and low >= 0 else ""
             if binarises:
                 accepted = f"bits, or probabilities in [0, 1]{hint}"
             raise ValueError(
                 f"{name}: found numbers from {low:g} to {high:g}; accepted by Bernoulli: {accepted}"
             )
         return x.astype(np.uint8 if bits else np.float32)
+
+    def accepts(self, x: tf.Tensor, exactly: bool) -> tuple[tf.Tensor, str]:
+        """0 and 1, or between."""
+        if exactly:
+            return tf.reduce_all(x == x * x), "0 and 1"
+        return tf.reduce_all((x >= 0) & (x <= 1)), "0 to 1"
 
     def prepare(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Bits as they are, probabilities binarised."""
@@ -205,6 +220,14 @@ class Categorical(Likelihood):
                 f"Categorical({self.num_classes}): integers 0 to {last}"
             )
         return x.astype(np.uint8 if last < 256 else np.int32)
+
+    def accepts(self, x: tf.Tensor, exactly: bool) -> tuple[tf.Tensor, str]:
+        """The integers, where they are scored."""
+        last = self.num_classes - 1
+        if not exactly:
+            return super().accepts(tf.cast(x, tf.float32), exactly)
+        x = tf.cast(x, tf.float32)
+        return tf.reduce_all((x >= 0) & (x <= last) & (x == tf.round(x))), f"integers 0 to {last}"
 
     def log_prob(self, x: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """log probability of each pixel's class."""

@@ -12,18 +12,22 @@ _GAP = 1
 _SHADE = 0.35
 
 
-def grid(images: np.ndarray, image_shape: tuple[int, int], columns: int) -> np.ndarray:
-    """Images [N, D] in [0, 1], row by row, as one picture [height, width], grey lines between."""
-    height, width = image_shape
+def grid(images: np.ndarray, image_shape: tuple[int, ...], columns: int) -> np.ndarray:
+    """Images [N, D] in [0, 1], row by row, as one picture, grey lines between.
+
+    The picture is [height, width], or in colour [height, width, 3], as `image_shape` says.
+    """
+    height, width, *channels = image_shape
     rows = -(-len(images) // columns)
-    cells = np.full((rows * columns, height + _GAP, width + _GAP), _SHADE, np.float32)
-    cells[: len(images), :height, :width] = np.reshape(images, (-1, height, width))
-    table = cells.reshape(rows, columns, height + _GAP, width + _GAP).swapaxes(1, 2)
-    return table.reshape(rows * (height + _GAP), columns * (width + _GAP))[:-_GAP, :-_GAP]
+    cells = np.full((rows * columns, height + _GAP, width + _GAP, *channels), _SHADE, np.float32)
+    cells[: len(images), :height, :width] = np.reshape(images, (-1, *image_shape))
+    table = cells.reshape(rows, columns, height + _GAP, width + _GAP, *channels).swapaxes(1, 2)
+    whole = table.reshape(rows * (height + _GAP), columns * (width + _GAP), *channels)
+    return whole[:-_GAP, :-_GAP]
 
 
 def reconstruction_grid(
-    images: np.ndarray, reconstructions: np.ndarray, image_shape: tuple[int, int], columns: int
+    images: np.ndarray, reconstructions: np.ndarray, image_shape: tuple[int, ...], columns: int
 ) -> np.ndarray:
     """A row of images above the row of their reconstructions, and so on."""
     rows = len(images) // columns
@@ -44,3 +48,8 @@ def save(panels: Mapping[str, np.ndarray], path: Path) -> None:
         panel.axis("off")
     with replaced(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def with_channels(picture: np.ndarray) -> np.ndarray:
+    """A picture as [height, width, 1 or 3]."""
+    return picture if picture.ndim == 3 else picture[..., None]

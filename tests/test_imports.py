@@ -11,7 +11,7 @@ SCRIPTS = ["run_dvae", "eval_nll"]
 LAYERS = [
     "sampler",
     "dvae_tf.config dvae_tf.data dvae_tf.interrupts dvae_tf.files dvae_tf.pictures "
-    "dvae_tf.progress dvae_tf.registry dvae_tf.replicas dvae_tf.report",
+    "dvae_tf.progress dvae_tf.registry dvae_tf.replicas dvae_tf.report dvae_tf.run_folder",
     "dvae_tf.likelihoods dvae_tf.conditions",
     "dvae_tf.posteriors dvae_tf.priors dvae_tf.networks dvae_tf.relaxations dvae_tf.relaxed "
     "dvae_tf.tasks",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from dvae_tf import cli
+from dvae_tf import cli, run_folder
 from dvae_tf.cli import option
+from dvae_tf.config import ConfigError
+from dvae_tf.data import DATASETS
+from dvae_tf.progress import say
 
 if TYPE_CHECKING:  # TensorFlow is loaded when the flags have been read
     import numpy as np
@@ -30,10 +34,12 @@ class ComparisonSettings:
     )
     num_chains: int = option(1000, "AIS chains of an estimate", lower_bound=2)
     num_repeats: int = option(8, "independent estimates of each log Z", lower_bound=2)
-    truth_temperatures: int = option(2**15, "of the prior's true log Z, each way", lower_bound=2)
+    truth_temperatures: int = option(
+        2**15, "temperatures of the prior's true log Z, each way", lower_bound=2
+    )
     posterior_truth_temperatures: int = option(
         2**10,
-        "of the posteriors', which are annealed from means near their own: fewer do",
+        "temperatures of the posteriors' true log Z, which are annealed from means near their own",
         lower_bound=2,
     )
     truth_chains: int = option(2000, "AIS chains of a true log Z", lower_bound=2)
@@ -43,24 +49,24 @@ class ComparisonSettings:
 class ModesSettings:
     """How much to run for modes; numbers of samples are rounded up to equal populations."""
 
-    num_samples: int = option(200, "of each posterior", lower_bound=8)
-    num_temperatures: int = option(101, "of each posterior's annealing", lower_bound=2)
-    prior_samples: int = option(4000, "of the prior", lower_bound=8)
-    prior_temperatures: int = option(1001, "of the prior's annealing", lower_bound=2)
+    num_samples: int = option(200, "samples of each posterior", lower_bound=8)
+    num_temperatures: int = option(101, "temperatures of each posterior's annealing", lower_bound=2)
+    prior_samples: int = option(4000, "samples of the prior", lower_bound=8)
+    prior_temperatures: int = option(1001, "temperatures of the prior's annealing", lower_bound=2)
 
 
 def define(num_images: int) -> None:
     """Defines the shared flags, with the given default of `num_images`."""
-    flags.DEFINE_string("export_dir", "runs/digits/saved_model", "folder of the SavedModel")
+    cli.define_path("export_dir", "runs/digits/saved_model", "folder of the SavedModel")
     flags.DEFINE_string(
-        "dataset", "digits", "digits, binarized_mnist, omniglot, or a path to an .npz"
+        "dataset", "digits", f"images: {', '.join(DATASETS)}, or a path to an .npz or .npy file"
     )
-    flags.DEFINE_string("data_dir", "data", "folder of the datasets' files; missing ones go there")
-    flags.DEFINE_enum("split", "test", ["train", "valid", "test"], "images to take")
+    cli.define_path("data_dir", "data", "folder of the datasets' files; missing ones go there")
+    flags.DEFINE_enum("split", "test", ["train", "valid", "test"], "split whose images are taken")
     flags.DEFINE_integer(
-        "num_images", num_images, "a fixed random subset of so many; 0: all", lower_bound=0
+        "num_images", num_images, "images in a fixed random subset; 0: all", lower_bound=0
     )
-    flags.DEFINE_integer("seed", 0, "of all random numbers", lower_bound=0)
+    flags.DEFINE_integer("seed", 0, "seed of all random numbers", lower_bound=0)
 
 
 def run(report: str, kind: type, num_images: int) -> None:
@@ -72,32 +78,54 @@ def run(report: str, kind: type, num_images: int) -> None:
 
     def main(argv: list[str]) -> None:
         del argv
+        values = flags.FLAGS
+        machines = load(values)
         from sampler import seeds
 
-        values = flags.FLAGS
-        seed, output_dir = seeds.make_seed(values.seed), Path(values.output_dir)
         write = importlib.import_module(report).write
-        write(*load(values), cli.settings(kind), seed, output_dir)
+        write(*machines, cli.settings(kind), seeds.make_seed(values.seed), values.output_dir)
 
     define(num_images)
-    flags.DEFINE_string("output_dir", "runs/analysis", "folder of table, figure and reading")
+    cli.define_path("output_dir", "runs/analysis", "folder of table, figure and reading")
     cli.define(kind)
-    cli.run(main, report)
+    cli.run(main, tensorflow=False)
 
 
-def load_images(values: flags.FlagValues) -> tuple[ExportedModel, np.ndarray]:
+def load_images(values: flags.FlagValues, *modules: str) -> tuple[ExportedModel, np.ndarray]:
     """The model, and the chosen images in {0, 1}, [B, D].
 
+    What is wrong with the flags is told before TensorFlow is loaded, with `modules` that need it.
+
     Raises:
-      DataError, ExportError: files that cannot be used, or do not fit one another.
+      ConfigError, DataError, ExportError: files that cannot be used, or do not fit one another.
     """
-    from dvae_tf import data, export
+    from dvae_tf import data
+
+    dataset = data.load(values.dataset, values.data_dir)
+    images, name = dataset.split(values.split), f"{values.split}_images"
+    if not (values.export_dir / "saved_model.pb").is_file():
+        raise ConfigError(
+            f"--export_dir={values.export_dir}: found no file saved_model.pb; accepted is the "
+            "folder of an export, which a run writes into saved_model"
+        )
+    cli.load("dvae_tf.export", "dvae_tf.evaluation.evaluate", *modules)
+    from dvae_tf import export
     from dvae_tf.evaluation import evaluate
 
-    model = export.ExportedModel(Path(values.export_dir))
-    images = data.load(values.dataset, values.data_dir).split(values.split)
+    model = export.ExportedModel(values.export_dir)
     model.check_pixels(images.shape[1], values.dataset)
+    if _images_of(values.export_dir).get(name) not in (None, dataset.fingerprints[name]):
+        say(f"The {values.split} images are not those of the run that made {values.export_dir}")
     return model, evaluate.subset(evaluate.binary(images), values.num_images)
+
+
+def _images_of(export_dir: Path) -> dict[str, str]:
+    """Fingerprints of the images of the run that an export is of, as far as it says."""
+    try:
+        found = json.loads((export_dir / run_folder.IMAGES).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
 
 
 def load(values: flags.FlagValues) -> tuple[AnyMachine, AnyMachine]:

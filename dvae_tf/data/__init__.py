@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from dvae_tf.data import arrays, binarized_mnist, digits, omniglot
+from dvae_tf.data import arrays, binarized_mnist, digits, mnist, omniglot
 from dvae_tf.data.dataset import DataError, Dataset
 
 __all__ = ["DATASETS", "DataError", "Dataset", "load"]
@@ -12,6 +12,8 @@ DATASETS: dict[str, Callable[[Path], Dataset]] = {
     "digits": digits.load,
     "binarized_mnist": binarized_mnist.load,
     "omniglot": omniglot.load,
+    "mnist": mnist.load,
+    "fashion_mnist": mnist.load_fashion,
 }
 
 
@@ -19,14 +21,15 @@ def load(name: str, data_dir: str | Path) -> Dataset:
     """Loads a dataset.
 
     Args:
-      name: a name in DATASETS, or a path ending in .npz (see `arrays.load`); DataError for others.
+      name: a name in DATASETS, or a path ending in .npz or .npy (see `arrays.load`); DataError for
+        others.
       data_dir: folder of the registered datasets' files; missing files are downloaded into it.
     """
     if name in DATASETS:
         return DATASETS[name](Path(data_dir).expanduser())
-    if name.lower().endswith(".npz"):
+    if name.lower().endswith((".npz", ".npy")):
         return arrays.load(Path(name).expanduser())
     raise DataError(
         f"--dataset={name}: no such dataset; "
-        f"accepted: {', '.join(DATASETS)}, or a path to an .npz file"
+        f"accepted: {', '.join(DATASETS)}, or a path to an .npz or .npy file"
     )

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
+from dvae_tf.evaluation import doubts
 from dvae_tf.evaluation.likelihood import LikelihoodOfMany, Model, count
 from dvae_tf.files import to_json
 from dvae_tf.priors import prior
+from dvae_tf.progress import Progress
 from dvae_tf.tasks import Likelihood
 from sampler import seeds
 from sampler.annealing import ais
@@ -32,6 +33,7 @@ class Evaluation:
       log_z_prior_lower, log_z_prior_upper: the bracket; `nll` moves with log Z_theta one to one.
         None, all three, where the prior plays no part.
       ess: mean effective sample size of the importance weights.
+      found: reasons not to believe the numbers.
       seconds: of the whole evaluation.
       images_per_second: without the prior's part.
     """
@@ -47,6 +49,11 @@ class Evaluation:
     ess: float
     seconds: float
     images_per_second: float
+    found: tuple[str, ...] = ()
+
+    def warnings(self) -> list[str]:
+        """Reasons not to believe the numbers, or none (see `evaluation.doubts`)."""
+        return list(self.found)
 
     @property
     def stderr(self) -> float:
@@ -73,11 +80,12 @@ class Evaluation:
                 f"{self.log_z_prior_upper:.3f} (NLL moves with it one to one)"
             )
         lines.append(f"Speed    {self.images_per_second:.1f} images/s, {self.seconds:.0f} s in all")
-        return "\n".join(lines)
+        return "\n".join(lines + [f"Warning: {text}" for text in self.found])
 
     def to_json(self) -> str:
         """JSON text, one field a line."""
-        return to_json(dataclasses.asdict(self))
+        fields = dataclasses.asdict(self)
+        return to_json({**fields, "warnings": fields.pop("found")})
 
 
 def binary(images: np.ndarray) -> np.ndarray:
@@ -99,7 +107,8 @@ def prior_log_z(
 ) -> ais.Bracket:
     """log Z_theta by forward and backward AIS, with a progress bar."""
     total = 2 * (num_temperatures - 1)
-    with tqdm(total=total, desc="log Z of the prior", disable=not show_progress) as bar:
+    hidden = not show_progress
+    with Progress(total, "log Z of the prior", "temperature", hidden=hidden) as bar:
         return prior.log_z_bracket(model.prior_machine(), num_temperatures, seed, bar.update)
 
 
@@ -130,11 +139,21 @@ class Evaluator:
         self.seed = seeds.fold_in(seeds.make_seed(seed), 2)
 
     def __call__(
-        self, images: Any, description: str = "test images", show_progress: bool = True
+        self,
+        images: Any,
+        description: str = "test images",
+        show_progress: bool = True,
+        with_doubts: bool = True,
     ) -> Evaluation:
         """The `Evaluation` of images [N, *shape], or of a pair of these and c, as the model has it.
 
         Progress bars go to standard error.
+
+        Args:
+          with_doubts: whether to look for reasons not to believe it, which takes some seconds.
+
+        Raises:
+          ValueError: pixels that the likelihood can't take.
         """
         prior_seed, image_seed = seeds.fold_in(self.seed, 0), seeds.fold_in(self.seed, 1)
         started = time.perf_counter()
@@ -142,11 +161,21 @@ class Evaluator:
         if self.model.task.has_prior:
             bracket = prior_log_z(self.model, self.prior_temperatures, prior_seed, show_progress)
         images_started = time.perf_counter()
-        with tqdm(total=count(images), desc=description, disable=not show_progress) as bar:
+        hidden = not show_progress
+        with Progress(count(images), description, "image", hidden=hidden) as bar:
             result = self.likelihood(images, image_seed, bar.update)
+        images_done = time.perf_counter()
+        found: list[str] = []
+        if with_doubts:
+            found = doubts.of_samples(result.ess, self.likelihood.num_samples)
+            seed = seeds.fold_in(self.seed, 2)
+            found += doubts.of_annealing(
+                self.model, images, self.likelihood.num_samples, self.likelihood.betas, seed
+            )
         finished = time.perf_counter()
-        rate = count(images) / (finished - images_started)
-        return _summarise(result, bracket, self.likelihood.num_samples, finished - started, rate)
+        rate = count(images) / (images_done - images_started)
+        summary = _summarise(result, bracket, self.likelihood.num_samples, finished - started, rate)
+        return dataclasses.replace(summary, found=tuple(found))
 
 
 def _summarise(

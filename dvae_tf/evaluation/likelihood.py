@@ -53,6 +53,9 @@ class Model(Protocol):
     def prior_machine(self) -> AnyMachine:
         """The prior, without batch dimensions."""
 
+    def encoded(self, inputs: Any) -> dict[str, tf.Tensor] | None:
+        """What the posterior shows of its parameters for the encoder's inputs; None if nothing."""
+
 
 def likelihood(
     model: Model, data: Any, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
@@ -83,10 +86,10 @@ class LikelihoodOfMany:
     """
 
     def __init__(self, model: Model, num_samples: int, num_temperatures: int, num_images: int):
-        self.num_samples = num_samples
+        self.model, self.num_samples = model, num_samples
         states = min(STATES_PER_CHUNK, FLOATS_PER_CHUNK // model.floats_per_state)
         self.size = max(1, min(num_images, states // num_samples))
-        betas = schedules.linear(num_temperatures)
+        self.betas = betas = schedules.linear(num_temperatures)
 
         @tf.function(jit_compile=True, autograph=False)
         def compiled(data: Any, seed: tf.Tensor) -> Likelihood:
@@ -100,7 +103,13 @@ class LikelihoodOfMany:
         seed: tf.Tensor,
         progress_fn: Callable[[int], object] = lambda num_images: None,
     ) -> Likelihood:
-        """NumPy arrays [N] for images [N, *shape]; calls `progress_fn` with each chunk's size."""
+        """NumPy arrays [N] for images [N, *shape]; calls `progress_fn` with each chunk's size.
+
+        Raises:
+          ValueError: pixels that the likelihood can't take.
+        """
+        images = data[0] if isinstance(data, (tuple, list)) else data
+        self.model.likelihood.check(images, "images")
         parts = []
         for first in range(0, count(data), self.size):
             chunk = tf.nest.map_structure(lambda a: a[first : first + self.size], data)  # noqa: B023

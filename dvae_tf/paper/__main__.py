@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -26,21 +25,22 @@ cli.prepare()
 
 def define_flags() -> None:
     """The command line."""
-    flags.DEFINE_enum("table", "1", ["1", "2", "3", "4"], "of the paper")
-    flags.DEFINE_string("keep", None, "folder of a finished run whose results are kept")
-    flags.DEFINE_string("name", None, "of the kept results; none: the folder's")
+    tables = ["1", "2", "3", "4"]
+    flags.DEFINE_enum("table", "1", tables, "number of the paper's table")
+    cli.define_path("keep", None, "folder of a finished run whose results are kept")
+    flags.DEFINE_string("name", None, "name of the kept results; none: the folder's")
     flags.DEFINE_bool("collect", False, "make the documentation's table of the kept results")
     flags.DEFINE_list("rows", [], "models, such as dvae##, pwl (all its L) or pwl_l1; none: all")
     flags.DEFINE_list("data", [], "mnist, omniglot, or as run_dvae.py --dataset; none: the paper's")
     flags.DEFINE_list("sizes", [], "units on a side, 100 for 100+100; none: the paper's")
     flags.DEFINE_list("k", [], "samples of the bound, in Tables 2 and 3; none: 1, 5, 25")
-    flags.DEFINE_list("seeds", ["0"], "of each model's runs")
+    flags.DEFINE_list("seeds", ["0"], "seeds of each model's runs")
     flags.DEFINE_integer("num_steps", None, "training steps (the paper: 1,000,000)")
     flags.DEFINE_integer("prior_sweeps", None, "sweeps of the prior's samples per step (40)")
     flags.DEFINE_integer("eval_samples", None, "importance samples per test image (4000)")
     flags.DEFINE_multi_string("set", [], "name=value of another flag of run_dvae.py; repeatable")
-    flags.DEFINE_string("data_dir", "data", "folder of the datasets' files; missing ones go there")
-    flags.DEFINE_string("output_dir", "runs/paper", "folder of the runs and of the table")
+    cli.define_path("data_dir", "data", "folder of the datasets' files; missing ones go there")
+    cli.define_path("output_dir", "runs/paper", "folder of the runs and of the table")
     flags.DEFINE_bool("dry_run", False, "list the runs and their expected time")
 
 
@@ -51,8 +51,7 @@ def main(argv: list[str]) -> None:
 
     values = flags.FLAGS
     if values.keep:
-        folder = Path(values.keep)
-        print(records.keep(folder, values.name or folder.name))
+        print(records.keep(values.keep, values.name or values.keep.name))
     if values.collect:
         records.collect()
     if values.keep or values.collect:
@@ -70,12 +69,12 @@ def main(argv: list[str]) -> None:
             **{n: values[n].value for n in named if values[n].value is not None},
         },
     )
-    output_dir = Path(values.output_dir)
+    output_dir = values.output_dir
     if values.dry_run:
         print(commands.plan(selection, output_dir))
         return
     _stop_by_signals()
-    failures = commands.run_table(selection, output_dir, Path(values.data_dir))
+    failures = commands.run_table(selection, output_dir, values.data_dir)
     if failures:
         sys.exit(f"{len(failures)} runs failed; the same command tries them again")
 

@@ -32,7 +32,7 @@ def keep(log_dir: Path, name: str, folder: Path = RESULTS) -> Path:
     except (OSError, ValueError):
         raise ConfigError(f"--keep={log_dir}: found no finished run; accepted is one") from None
     config = Config.from_json(log_dir / "config.json")
-    steps, values = curves.read(log_dir).get("valid/nll", ([], []))
+    steps, values = curves.read(log_dir).get("eval/valid_nll", ([], []))
     record = {
         "name": name,
         "flags": flags_of(config),

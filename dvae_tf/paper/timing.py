@@ -115,4 +115,6 @@ def _expected(config: Config, cost: Cost, source: str) -> Expected:
     validations = -(-config.num_steps // config.eval_every)
     samples = validations * num_valid * min(config.valid_samples, config.eval_samples)
     samples += num_test * config.eval_samples
-    return Expected(training + samples * cost.sample, source)
+    rest = samples * cost.sample
+    parts = f"{duration(training)} of training, {duration(rest)} of evaluation; {source}"
+    return Expected(training + rest, parts)

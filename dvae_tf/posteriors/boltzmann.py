@@ -14,6 +14,7 @@ from sampler.annealing import bridge, chains
 from sampler.families import Family, Spin
 from sampler.machines.ising import AnyIsingRBM
 from sampler.machines.machine import AnyMachine
+from sampler.machines.rbm import RBM, LowRankRBM
 
 
 class BoltzmannPosterior(Posterior):
@@ -116,6 +117,12 @@ class BoltzmannPosterior(Posterior):
         blocks = phi.split(tf.cast(latents, tf.float32), first)
         pairs = zip(self.families[first:], blocks, strict=True)
         return tuple(2 * x - 1 if isinstance(family, Spin) else x for family, x in pairs)
+
+
+def posterior_rbm(shown: dict[str, tf.Tensor] | None) -> AnyMachine | None:
+    """The RBMs of what `Posterior.encode` gives, if that is what it gives."""
+    kinds = [kind for kind in (RBM, LowRankRBM) if {*(shown or {})} == {*kind._fields}]
+    return kinds[0](**(shown or {})) if kinds else None
 
 
 def gradient_alone(fn: Callable[[AnyMachine], tf.Tensor], phi: AnyMachine) -> tf.Tensor:

@@ -20,6 +20,7 @@ from sampler.annealing import ais, bridge, schedules
 from sampler.machines.machine import AnyMachine
 from sampler.populations import population_annealing
 from sampler.populations.population import Population
+from sampler.weights import resampling
 
 CHAINS = 1024
 """AIS chains of the evaluation, as in the paper."""
@@ -137,3 +138,14 @@ def sample(theta: AnyMachine, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.Ten
     members = samples.equally_weighted(seeds.fold_in(seed, 2))
     state = tuple(tf.gather(x, chosen) for x in members)
     return tf.concat(gibbs.run(theta, state, SWEEPS, seeds.fold_in(seed, 3)), -1)
+
+
+def population(theta: AnyMachine, num_chains: int, seed: tf.Tensor) -> Population:
+    """Samples of the prior, of equal weights, annealed from the uniform distribution."""
+    route = bridge.from_uniform(theta)
+    betas: np.ndarray = schedules.linear(TEMPERATURES)
+    found = population_annealing.anneal(route, betas, num_chains, seeds.fold_in(seed, 0))
+    state = found.equally_weighted(seeds.fold_in(seed, 1))
+    state = gibbs.run(theta, state, SWEEPS, seeds.fold_in(seed, 2))
+    zeros = tf.zeros_like(found.log_weights)
+    return Population(state, zeros, resampling.log_mean_exp(found.log_weights))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-from pathlib import Path
 
 from absl import flags
 
@@ -52,8 +51,8 @@ def run(report: str, kind: type) -> None:
     def main(argv: list[str]) -> None:
         del argv
         module = importlib.import_module(report)
-        module.write(Path(flags.FLAGS.output_dir), cli.settings(kind))
+        module.write(flags.FLAGS.output_dir, cli.settings(kind))
 
-    flags.DEFINE_string("output_dir", "runs/toys", "folder of the CSV, PNG and Markdown")
+    cli.define_path("output_dir", "runs/toys", "folder of the CSV, PNG and Markdown")
     cli.define(kind)
     cli.run(main, report)

@@ -12,9 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dvae_tf.config import Config
+from dvae_tf.config import MAY_CHANGE, Config
+from dvae_tf.files import for_tensorflow
 from dvae_tf.model import Wiring
 from dvae_tf.progress import say
+from dvae_tf.training import schedules
 from dvae_tf.training.state import State
 from sampler.io.errors import reason
 
@@ -63,15 +65,18 @@ class Checkpoints:
         worker: int = 0,
         least: Callable[[int], int] = int,
     ):
-        directory = log_dir / "checkpoints"
-        self.directory = directory = directory / f"worker-{worker}" if worker else directory
+        self.directory = log_dir / "checkpoints"
+        if worker:
+            self.directory /= f"worker-{worker}"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._name = for_tensorflow(self.directory)
         self.least = least
         self.best_nll = tf.Variable(float("inf"), dtype=tf.float64)
         self.validated = tf.Variable(0, dtype=tf.int64)
         self.seconds = tf.Variable(0.0, dtype=tf.float64)
         self.resampled = tf.Variable(0.0, dtype=tf.float64)
         self.num_replicas, self.format = tf.Variable(num_replicas), tf.Variable(FORMAT)
-        self.config = config
+        self.config, self._text = config, tf.Variable(config.to_json())
         self.state = states[0]
         self._parameters = [*model.variables, *optimizer.variables]
         # Keras hides layers that stand in a list from TensorFlow, so that they would be left out
@@ -88,13 +93,13 @@ class Checkpoints:
             resampled=self.resampled,
             num_replicas=self.num_replicas,
             format=self.format,
-            config=tf.Variable(config.to_json()),
+            config=self._text,
         )
         self._recent = tf.train.CheckpointManager(
-            everything, str(directory), max_to_keep=_KEPT, checkpoint_name="step"
+            everything, self._name, max_to_keep=_KEPT, checkpoint_name="step"
         )
         self._best = tf.train.CheckpointManager(
-            tf.train.Checkpoint(model=parameters), str(directory / "best"), max_to_keep=1
+            tf.train.Checkpoint(model=parameters), f"{self._name}/best", max_to_keep=1
         )
 
     @property
@@ -135,9 +140,10 @@ class Checkpoints:
         paths = [path for path in self._paths() if _step(path) <= last]
         for path in paths:
             try:
-                self._check_same_run(path.with_suffix(""))
-                checkpoint = self._recent.checkpoint.restore(str(path.with_suffix("")))
+                self._check_same_run(path.stem)
+                checkpoint = self._recent.checkpoint.restore(f"{self._name}/{path.stem}")
                 checkpoint.assert_existing_objects_matched()
+                self._text.assign(self.config.to_json())  # theirs may have had fewer steps
                 return int(self.state.step)
             except _UNREADABLE as error:
                 say(f"{path.with_suffix('')} cannot be read ({reason(error)}); it is passed over")
@@ -148,21 +154,22 @@ class Checkpoints:
             )
         return 0
 
-    def _check_same_run(self, path: Path) -> None:
+    def _check_same_run(self, stem: str) -> None:
         """Raises CheckpointError for a checkpoint of another version, configuration or machines."""
-        reader, name = tf.train.load_checkpoint(str(path)), _NAME.format("format")
+        reader, name = tf.train.load_checkpoint(f"{self._name}/{stem}"), _NAME.format("format")
         if not reader.has_tensor(name) or int(reader.get_tensor(name)) != FORMAT:
             raise CheckpointError(
                 f"{self.directory}: holds a run of another version of this program; accepted is "
                 f"one of this version (format {FORMAT}), or another --log_dir"
             )
         theirs = Config.parse(reader.get_tensor(_NAME.format("config")).decode())
-        different = self.config.differences(theirs)
+        different = self.config.differences(theirs, but=MAY_CHANGE)
         if different:
             raise CheckpointError(
                 f"{self.directory}: holds a run with another configuration "
                 f"({'; '.join(different)}); accepted is the same one, or another --log_dir"
             )
+        self._check_length(theirs, int(stem.rsplit("-", 1)[1]))
         found = int(reader.get_tensor(_NAME.format("num_replicas")))
         accepted = int(self.num_replicas)
         if found != accepted:
@@ -170,6 +177,32 @@ class Checkpoints:
                 f"{self.directory}: found a run of {found} replicas (devices of all workers); "
                 f"accepted is one of {accepted}, as --strategy gives here, or another --log_dir"
             )
+
+    def _check_length(self, theirs: Config, step: int) -> None:
+        """Raises CheckpointError where the run can't go on from `step` to another last step."""
+        if not schedules.continues(theirs, self.config, step):
+            raise CheckpointError(
+                f"--num_steps={self.config.num_steps}: {self.directory} holds step {step} of a run "
+                f"of {theirs.num_steps}, at which the schedules of the two differ; accepted is "
+                f"--num_steps={theirs.num_steps}, or --init_from={self.directory.parent} in "
+                "another --log_dir, a new run that starts from the trained model"
+            )
+
+    def start_from(self, path: Path) -> None:
+        """Sets the model's parameters to those of another run's checkpoint.
+
+        Raises:
+          CheckpointError: it can't be read, or is of images of another size.
+        """
+        try:
+            name = f"{for_tensorflow(path.parent)}/{path.name}"
+            status = self._best.checkpoint.restore(name).expect_partial()
+            status.assert_existing_objects_matched()
+        except _UNREADABLE as error:
+            raise CheckpointError(
+                f"--init_from: the model {path} cannot be taken over ({reason(error)}); accepted "
+                "is one of images of the same size, whole"
+            ) from None
 
     def save(self) -> str:
         """Saves everything; returns the path.
@@ -211,17 +244,17 @@ class Checkpoints:
             return None
         paths = sorted((self.directory / "best").glob("*.index"), key=_step)
         step = _step(paths[-1]) if paths else int(self.validated)
-        own = self.directory / "best" / f"ckpt-{step}"
-        for path in (own, self.directory / f"step-{step}"):
+        own = f"best/ckpt-{step}"
+        for name in (own, f"step-{step}"):
             try:
-                status = self._best.checkpoint.restore(str(path)).expect_partial()
+                status = self._best.checkpoint.restore(f"{self._name}/{name}").expect_partial()
                 status.assert_existing_objects_matched()
                 return step
             except _UNREADABLE as error:
-                say(f"{path}: the best model cannot be read ({reason(error)})")
+                say(f"{self.directory / name}: the best model cannot be read ({reason(error)})")
         raise CheckpointError(
-            f"{own}: the best model cannot be read; accepted is a copy of it that can, or another "
-            "--log_dir"
+            f"{self.directory / own}: the best model cannot be read; accepted is a copy of "
+            "it that can, or another --log_dir"
         )
 
     def _write(self, manager: tf.train.CheckpointManager, step: int) -> str:
@@ -233,7 +266,7 @@ class Checkpoints:
                 f"in another --log_dir; last good checkpoint: {self.latest or 'none yet'}"
             )
         try:
-            return manager.save(checkpoint_number=step)
+            return str(self.directory / Path(manager.save(checkpoint_number=step)).name)
         except (tf.errors.OpError, OSError) as error:
             raise CheckpointError(
                 f"{self.directory}: the checkpoint of step {step} could not be written "

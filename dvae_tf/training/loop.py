@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import time
@@ -9,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from dvae_tf import interrupts
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.data import Dataset
 from dvae_tf.evaluation.evaluate import Evaluator, subset
 from dvae_tf.factory import new_model
-from dvae_tf.progress import say
+from dvae_tf.progress import Progress, say
 from dvae_tf.training.checkpoints import Checkpoints
 from dvae_tf.training.distribution import DistributedStep, Distribution, batch, new_steps
 from dvae_tf.training.following import PriorFollower
@@ -42,15 +42,19 @@ class Trainer:
     Args:
       config: the configuration.
       dataset: the images.
-      log_dir: the run's folder; a checkpoint in it is gone on from.
+      log_dir: the run's folder; a checkpoint in it is resumed.
+      initial: a checkpoint of a trained model that a new run starts from.
     """
 
-    def __init__(self, config: Config, dataset: Dataset, log_dir: Path):
+    def __init__(
+        self, config: Config, dataset: Dataset, log_dir: Path, initial: Path | None = None
+    ):
         if config.batch_size > len(dataset.train):
             raise ConfigError(
                 f"--batch_size: found {config.batch_size}, accepted is at most the "
                 f"{len(dataset.train)} training images of {dataset.name}"
             )
+        config = dataclasses.replace(config, **dataset.fingerprints)
         self.config, self.dataset = config, dataset
         self.distribution = distribution = Distribution(config)
         with distribution.strategy.scope():
@@ -75,7 +79,8 @@ class Trainer:
             distribution.worker,
             distribution.least,
         )
-        self.summaries = Summaries(log_dir if distribution.is_chief else None, dataset.image_shape)
+        own_dir = log_dir if distribution.is_chief else None
+        self.summaries = Summaries(own_dir, dataset, config.seed)
         self.validate = Evaluator(
             self.model,
             min(config.valid_samples, config.eval_samples),
@@ -85,6 +90,11 @@ class Trainer:
             config.seed,
         )
         self.first_step = self.checkpoints.restore()
+        if initial and not self.first_step:
+            self.checkpoints.start_from(initial)
+            for state in states if has_prior else []:
+                state.anneal(self.model.prior_machine())
+        self._note = ""
         self._seconds = float(self.checkpoints.seconds)
         self._resampled = float(self.checkpoints.resampled)
 
@@ -104,6 +114,8 @@ class Trainer:
           KeyboardInterrupt: on Ctrl-C, after a checkpoint is saved.
         """
         deadline = time.monotonic() + max_seconds
+        if not self.first_step:
+            self.summaries.configuration(self.config)
         try:
             if not self._train(deadline):
                 over = time.monotonic() > deadline
@@ -151,13 +163,13 @@ class Trainer:
             self._validate(first)
         ending = self.distribution.ending
         hidden = not self.distribution.is_chief
-        with tqdm(total=last, initial=first, desc="training", unit="step", disable=hidden) as bar:
+        with Progress(last, "training", "step", first, hidden, announce=first < last) as bar:
             for step in range(first + 1, last + 1):
                 with ending.held_back():
                     started = time.perf_counter()
-                    objective = self._step(step)
+                    self._step(step)
                     self._seconds += time.perf_counter() - started
-                    bar.set_postfix(objective=f"{objective:.1f}", refresh=False)
+                    bar.note(self._note)
                     bar.update()
                     over = ending.agreed(time.monotonic() > deadline) and step < last
                     if step % self.config.checkpoint_every == 0 and step < last and not over:
@@ -167,11 +179,12 @@ class Trainer:
                     return False
                 if step % self.config.eval_every == 0 and step < last:
                     self._validate(step)
+                    bar.pause()
         if self.checkpoints.validated < last:
             self._validate(last)
         return True
 
-    def _step(self, step: int) -> float:
+    def _step(self, step: int) -> None:
         config = self.config
         detailed = step % SCALARS_EVERY == 0 or step == 1
         images = batch(
@@ -186,7 +199,7 @@ class Trainer:
                 f"{config.learning_rate}, try a smaller one in another --log_dir; last good "
                 f"checkpoint: {self.checkpoints.latest or 'none yet'}"
             )
-        outputs = info.pop("outputs")
+        info.pop("outputs")
         if "prior/resampled" in info:
             self._resampled += float(info["prior/resampled"])
             info["prior/resampled"] = self._resampled / SCALARS_EVERY
@@ -197,10 +210,7 @@ class Trainer:
             self.summaries.scalars(info, step)
         if step == 1 or step % max(1, config.num_steps // PICTURES_PER_RUN) == 0:
             population, _ = self.state.read()
-            # those of the chief's first shard, the only ones that are shown
-            x = self.dataset.train[images[0]]
-            self.summaries.details(self.model, population, x, outputs, step)
-        return objective
+            self.summaries.details(self.model, population, step)
 
     def _follow(self, step: int) -> dict[str, float]:
         """log Z of the prior by populations that only watch; at times an NLL that rests on it."""
@@ -212,7 +222,8 @@ class Trainer:
             likelihood = self.validate.likelihood
             images = subset(self.dataset.valid, likelihood.size)
             log_marginal = likelihood(images, self.validate.seed).log_marginal
-            shown["valid/running_nll"] = found.log_z - float(np.mean(log_marginal))
+            shown["eval/running_nll"] = found.log_z - float(np.mean(log_marginal))
+            self._note = f"running NLL {shown['eval/running_nll']:.2f}"
         return shown
 
     def _validate(self, step: int) -> None:
@@ -220,9 +231,10 @@ class Trainer:
             self.checkpoints.validated.assign(step)
             self._save()
             return
-        result = self.validate(self.dataset.valid, "validation images")
+        result = self.validate(self.dataset.valid, "validation images", with_doubts=False)
         self.summaries.evaluation(result, step)
-        say(f"Step {step}: validation NLL {result.nll:.2f} ± {result.nll_stderr:.2f}")
+        self._note = f"validation NLL {result.nll:.2f} ± {result.nll_stderr:.2f}"
+        say(f"Step {step}: {self._note}")
         if result.nll > self._nll_of_means:
             say(
                 f"That is more than {self._nll_of_means:.2f}, the NLL of independent pixels with "

@@ -1,9 +1,12 @@
 """Whether a run fits into memory: an estimate, made before anything large is allocated."""
 
-from pathlib import Path
+import numpy as np
 
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.registry import POSTERIORS
+from sampler.io.memory import available
+
+__all__ = ["available", "check", "needed"]
 
 _FLOAT = 4
 _COPIES = 5
@@ -13,52 +16,32 @@ batches of 100 and 400, 100+100 and 200+200 latents."""
 _PROGRAM = 1150 << 20
 """What TensorFlow takes for itself, and for compiling a step."""
 
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
+def needed(config: Config, images: np.ndarray) -> int:
+    """Bytes that training takes at its peak, about, with the training images [N, D] themselves.
 
-def needed(config: Config, num_images: int, num_pixels: int) -> int:
-    """Bytes that training takes at its peak, about.
-
-    Args:
-      num_images, num_pixels: of the training images.
+    They are there twice, as an array and as the step's tensor; probabilities take 4 bytes a pixel.
     """
+    num_images, num_pixels = images.shape
     samples = config.batch_size * config.num_samples
     per_image, per_chain = POSTERIORS.load(config.posterior).memory(config)
     activations = samples * (num_pixels + sum(config.hidden_units) + config.num_latents)
     activations += config.batch_size * (per_image + num_pixels)
-    kept = num_images * (num_pixels + config.num_samples * per_chain)
+    kept = 2 * images.nbytes + num_images * config.num_samples * per_chain
     parameters = 4 * config.hidden_units[-1] * (per_image + 2 * num_pixels)
     return _PROGRAM + _FLOAT * (_COPIES * activations + parameters) + kept
 
 
-def available(root: Path = Path("/")) -> int | None:
-    """Bytes that this process may take, by the kernel and by a container's limit; None if unknown.
+def check(config: Config, images: np.ndarray, limit: int | None) -> None:
+    """Raises ConfigError if a run is expected to need more than `limit` bytes (None: any).
 
-    Args:
-      root: of the file system.
+    The array of the training images [N, D] is taken to be there already, and not in the limit.
     """
-    found = []
-    for line in _lines(root / "proc/meminfo"):
-        if line.startswith("MemAvailable:"):
-            found.append(int(line.split()[1]) << 10)
-    for name in _LIMITS:
-        found += [int(line) for line in _lines(root / name.lstrip("/")) if line.isdecimal()]
-    return min(found, default=None)
-
-
-def check(config: Config, num_images: int, num_pixels: int, limit: int | None) -> None:
-    """Raises ConfigError if a run is expected to need more than `limit` bytes (None: any)."""
-    expected = needed(config, num_images, num_pixels)
-    if limit is not None and expected > limit:
+    expected = needed(config, images)
+    if limit is not None and expected - images.nbytes > limit:
         raise ConfigError(
             f"--batch_size={config.batch_size} --num_samples={config.num_samples}: a run is "
-            f"expected to need {expected / 1e9:.1f} GB; accepted is what fits into the "
+            f"expected to need {expected / 1e9:.1f} GB, its {len(images)} training images "
+            f"{2 * images.nbytes / 1e9:.1f} GB of them; accepted is what fits into the "
             f"{limit / 1e9:.1f} GB of free memory: try a smaller --num_samples or --batch_size"
         )
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from dvae_tf.model import Wiring
+from dvae_tf.priors import prior
 from sampler import seeds
 from sampler.machines.machine import AnyMachine
 from sampler.populations import population_annealing
@@ -46,6 +47,7 @@ class State(tf.Module):
     ):
         super().__init__()
         root = seeds.fold_in(replica_seed(seed, replica), 0)
+        self._root = root
         self._new_chains = functools.partial(new_chains, model, num_samples, seed=root)
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         chains = self._new_chains(num_images)
@@ -64,6 +66,15 @@ class State(tf.Module):
         if found < num_images:
             more = self._new_chains(max(num_images, 2 * found))[found:]
             self.chains.assign(tf.concat([self.chains, more], 0))
+
+    def anneal(self, theta: AnyMachine) -> None:
+        """Samples of the prior theta from scratch: those at hand are of another one."""
+        num_chains = self.read()[0].log_weights.shape[-1]
+        seed = seeds.fold_in(self._root, 3)
+        annealed_fn = tf.function(
+            lambda: prior.population(theta, num_chains, seed), jit_compile=True, autograph=False
+        )
+        self.write(annealed_fn(), theta)
 
     def read(self) -> tuple[Any, Any]:
         """The prior's population, and the prior at which it was last swept; None without one."""

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
-from keras.optimizers.schedules import LearningRateSchedule
 
 from dvae_tf.config import Config
 from dvae_tf.likelihoods import registered
@@ -16,51 +15,10 @@ from dvae_tf.model import Wiring
 from dvae_tf.networks import LOGITS_SCALE, ScaledDense
 from dvae_tf.objectives.terms import Terms, ramp
 from dvae_tf.registry import PRIOR_SAMPLERS
+from dvae_tf.training.schedules import learning_rate
 from dvae_tf.training.state import State, new_chains, replica_seed
 from sampler import seeds
 from sampler.populations.population import Population
-
-SLOW_START = 0.02
-"""Fraction of a run, its first, that goes at a tenth of the base rate, as in the paper."""
-
-
-def learning_rate(config: Config) -> LearningRateSchedule:
-    """The rate over a run."""
-    return SCHEDULES[config.schedule](config)
-
-
-def paper_schedule(config: Config) -> LearningRateSchedule:
-    """The paper's schedule: the base rate, times 1/10, 1, 1/3, 1/10, 1/33 over the run."""
-    boundaries = [round(config.num_steps * part) for part in (SLOW_START, 0.6, 0.75, 0.95)]
-    rates = [config.learning_rate * factor for factor in (0.1, 1, 1 / 3, 0.1, 1 / 33)]
-    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
-
-
-@registered
-class LinearSchedule(LearningRateSchedule):
-    """The base rate to `constant_rate` of a run, but for the slow start, then linearly to 0."""
-
-    def __init__(self, config: Config | str):
-        self.config = Config.parse(config) if isinstance(config, str) else config
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The rate of a step, from 0."""
-        config = self.config
-        left = config.num_steps - tf.cast(step, tf.float32)
-        # with a constant rate to the end there is one step left to fall over
-        falling = left / max((1 - config.constant_rate) * config.num_steps, 1.0)
-        start = tf.where(left > (1 - SLOW_START) * config.num_steps, 0.1, 1.0)
-        return config.learning_rate * start * tf.minimum(falling, 1.0)
-
-    def get_config(self) -> dict[str, Any]:
-        """Keras' arguments of a copy."""
-        return {"config": self.config.to_json()}
-
-
-SCHEDULES: dict[str, Callable[[Config], LearningRateSchedule]] = {
-    "paper": paper_schedule,
-    "linear": LinearSchedule,
-}
 
 
 @registered
@@ -123,7 +81,8 @@ class TrainStep:
 
     Args:
       data: the training images, [N, *shape], as the likelihood keeps them, or a pair of these and
-        of what they are conditional on; None if batches are handed in.
+        of what they are conditional on; None if batches are handed in. ValueError for pixels that
+        the likelihood can't take.
       replica: the number of the replica whose state and images these are.
     """
 
@@ -138,6 +97,10 @@ class TrainStep:
     ):
         self.model, self.state, self.settings = model, state, settings
         self.data, self.optimizer = data, optimizer
+        if data is not None:
+            holds, accepted = model.likelihood.accepts(tf.nest.flatten(data)[0], exactly=False)
+            if not holds:
+                raise ValueError(f"images: found other pixels; accepted: {accepted}")
         optimizer.build(model.trainable_variables)
         self.seed = seeds.fold_in(replica_seed(settings.seed, replica), 1)
         decay = settings.weight_decay

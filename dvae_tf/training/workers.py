@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -69,6 +70,13 @@ class Ending:
         """Raises KeyboardInterrupt if a signal to this process was the reason for the end."""
         if self._interrupted:
             raise KeyboardInterrupt
+
+
+def own_number() -> int:
+    """This worker's number by TF_CONFIG; ConfigError as `check_tf_config`."""
+    text = os.environ.get("TF_CONFIG")
+    check_tf_config(text)
+    return int(json.loads(text or "")["task"]["index"])
 
 
 def check_tf_config(text: str | None) -> None:

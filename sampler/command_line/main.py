@@ -53,6 +53,9 @@ def _main(arguments: list[str]) -> int:
         raise options.UsageError(f"found {arguments[0]!r}; accepted: one of {accepted}, then files")
     values = options.define(command)
     paths = values(arguments)[1:]  # the parser takes the command for the program's name
+    for name in {"output", "plot"} & {*values}:  # no shell expands ~ after '='
+        if values[name].value:
+            values[name].value = os.path.expanduser(str(values[name].value))
     if values.help:
         print(options.help_text(command, values))
         return 0

@@ -4,6 +4,7 @@ In place of `numpy.load`, which inflates whatever an archive declares.
 """
 
 import contextlib
+import math
 import os
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
@@ -18,9 +19,9 @@ from sampler.io.errors import FileError, reason
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def names_of(path: Path) -> list[str]:
+def names_of(path: Path, accepted: str = "an .npz file of arrays") -> list[str]:
     """The names of the arrays that an .npz file holds; raises FileError if it is none."""
-    with _archive(path, "an .npz file of arrays") as archive:
+    with _archive(path, accepted) as archive:
         return [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
 
 
@@ -54,6 +55,22 @@ def read_npz(
             name: _read(archive, entry, f"{path}: array {name!r}", name in texts)
             for name, entry in entries.items()
         }
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of numbers in an .npy file; FileError if there is none, or it is too large."""
+    with reading.opened(path, "an .npy file with an array of numbers") as file:
+        version = np.lib.format.read_magic(file)
+        layout = np.lib.format
+        read = layout.read_array_header_1_0 if version == (1, 0) else layout.read_array_header_2_0
+        shape, _, dtype = read(file)
+        reading.check_dtype(dtype, str(path))
+        size = math.prod(shape) * dtype.itemsize
+        if min(shape, default=0) < 0 or file.tell() + size != path.stat().st_size:
+            raise ValueError(f"its header says {dtype} of shape {shape}, not the file's size")
+        reading.check_size(path, size)
+        file.seek(0)
+        return layout.read_array(file, allow_pickle=False)
 
 
 def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:

@@ -12,13 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from sampler.io import memory
 from sampler.io.errors import FileError, reason
 
-EXPANSION = 200
-"""Bytes of contents for each byte of a file: MNIST's bits as float64 compress 60 to 1."""
-
 ALWAYS_ALLOWED = 128 << 20
-"""Bytes of contents that a file of any size may have, as blank images compress 1000 to 1."""
+"""Bytes of contents that a file may have however little memory is free."""
+
+SHARE = 0.5
+"""Of the free memory, that the contents of a file may take: what is made of them takes the rest.
+
+How far they are compressed tells nothing: sparse matrices and blank images are 1000 times smaller.
+"""
 
 CHUNK = 1 << 20
 """Bytes read at once."""
@@ -56,15 +60,15 @@ class _Reader(io.BufferedReader):
         return data
 
 
-def check_size(path: Path, size: int) -> None:
-    """Raises FileError if contents of `size` bytes are too much for the file they come from.
+def size_limit() -> int:
+    """Bytes that a file's contents may have, by the memory that is free."""
+    return max(ALWAYS_ALLOWED, int(SHARE * (memory.available() or 0)))
 
-    The limit is enough for any images, and too little for a bomb.
-    """
-    length = path.stat().st_size
-    limit = max(ALWAYS_ALLOWED, EXPANSION * length)
-    if size > limit:
-        accepted = f"{limit} in a file of {length} (uncompressed, any number)"
+
+def check_size(path: Path, size: int) -> None:
+    """Raises FileError if contents of `size` bytes are too much for the memory that is free."""
+    if size > ALWAYS_ALLOWED and size > (limit := size_limit()):
+        accepted = f"{limit}, half of the free memory"
         raise FileError(f"{path}: its contents would have {size} bytes; accepted: {accepted}")
 
 

@@ -14,8 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 
+from dvae_tf import cli, config
 from dvae_tf.config import resolve
+
+COMMANDS = [
+    f"dvae_tf/{name}.py"
+    for name in ("curves", "analysis/options", "paper/__main__", "toys/rbm", "toys/gaussian")
+]
 
 TINY = [
     "--num_steps=20",
@@ -61,12 +68,12 @@ def environment() -> dict[str, str]:
 def run(project, environment):
     """Runs command lines [script, flags, ...] side by side, away from the project."""
 
-    def run_all(commands: list[list[str]], cwd: Path) -> list[Result]:
+    def run_all(commands: list[list[str]], cwd: Path, **variables: str) -> list[Result]:
         processes = [
             subprocess.Popen(
                 [sys.executable, str(project / script), *flags],
                 cwd=cwd,
-                env=environment,
+                env={**environment, **variables},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -96,17 +103,29 @@ MISTAKES = {
         ["run_dvae.py", "--dataset=binarized_mnist", "--data_dir=nowhere", "--log_dir=c"],
         "run_dvae.py: http",
     ),
-    "no export": (["eval_nll.py", "--export_dir=nowhere"], "eval_nll.py: nowhere: "),
+    "no export": (["eval_nll.py", "--export_dir=nowhere"], "eval_nll.py: --export_dir=nowhere: "),
+    "a folder for the results": (
+        ["eval_nll.py", "--output=theirs"],
+        "eval_nll.py: --output=theirs: found a folder; ",
+    ),
+    "no place for the results": (
+        ["eval_nll.py", "--output=theirs/config.json/nll.json"],
+        "eval_nll.py: --output=theirs/config.json: ",
+    ),
 }
 
 
 @pytest.fixture(scope="module")
 def mistakes(run, tmp_path_factory) -> dict[str, Result]:
-    """What comes of each mistaken command line."""
+    """What comes of each mistaken command line, told before TensorFlow is loaded.
+
+    That takes ten seconds, and more on a busy machine; here it would be an error.
+    """
     folder = tmp_path_factory.mktemp("mistakes")
+    (folder / "tensorflow.py").write_text("raise SystemExit('TensorFlow was loaded')")
     (folder / "theirs").mkdir()
     (folder / "theirs" / "config.json").write_text(resolve("digits", seed=5).to_json())
-    results = run([command for command, _ in MISTAKES.values()], folder)
+    results = run([command for command, _ in MISTAKES.values()], folder, PYTHONPATH=str(folder))
     return dict(zip(MISTAKES, results, strict=True))
 
 
@@ -119,6 +138,75 @@ def test_mistake_is_one_line(mistake, mistakes):
     assert "Traceback" not in result.stdout
 
 
+HELP = {
+    "run_dvae.py": ("Model:", "--init_from", "(default: 200; digits: 64)", "--[no]shared_context"),
+    "eval_nll.py": ("--export_dir", "(default: runs/digits/saved_model)", "--prior_temperatures"),
+    "-m dvae_tf.curves": ("--log_dir", "(default: runs/digits)"),
+    "-m dvae_tf.analysis.modes": ("--export_dir", "--prior_samples", "(default: 4000)"),
+    "-m dvae_tf.analysis.partition_function": ("--export_dir", "--truth_chains"),
+    "-m dvae_tf.paper": ("--table", "--rows"),
+}
+
+
+@pytest.fixture(scope="module")
+def helped(project, environment, tmp_path_factory) -> dict[str, list[Result]]:
+    """What each command says to --help, -h and --version, without TensorFlow."""
+    folder = tmp_path_factory.mktemp("helped")
+    (folder / "tensorflow.py").write_text("raise SystemExit('TensorFlow was loaded')")
+    variables = {**environment, "PYTHONPATH": f"{folder}:{project}"}
+    found = {}
+    for command in HELP:
+        script = command.split() if command[0] == "-" else [str(project / command)]
+        started = [
+            subprocess.Popen(
+                [sys.executable, *script, flag],
+                env=variables,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for flag in ("--help", "-h", "--version")
+        ]
+        outputs = [process.communicate() for process in started]
+        found[command] = [Result(p.returncode, *o) for p, o in zip(started, outputs, strict=True)]
+    return found
+
+
+@pytest.mark.parametrize("command", HELP)
+def test_help_shows_the_flags_that_a_program_needs(command, helped):
+    long, short, version = helped[command]
+    assert [r.status for r in (long, short, version)] == [0, 0, 0], long.stderr
+    assert long.stdout == short.stdout and long.stderr == ""
+    for text in HELP[command]:
+        assert text in " ".join(long.stdout.split())
+    assert not re.search(r"--\S+ +(of|for|from|whether not) ", long.stdout)  # a sentence's rest
+    assert re.search(r" \d+\.\d+\.\d+$", version.stdout.strip())
+
+
+def test_every_field_of_the_configuration_has_help(helped):
+    text = helped["run_dvae.py"][0].stdout
+    assert all(f"--{name} " in text.replace("[no]", "") for name in config.FIELDS)
+
+
+def test_home_is_found_where_no_shell_does(tmp_path, monkeypatch):
+    """No shell expands ~ after '='."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    values = absl_flags.FlagValues()
+    cli.define_path("log_dir", None, "", flag_values=values)
+    values(["program", "--log_dir=~/x"])
+    assert values.log_dir == tmp_path / "x"
+    for bad in ("--log_dir=~nobody-of-that-name/x", "--log_dir="):
+        with pytest.raises(absl_flags.IllegalFlagValueError, match="log_dir"):
+            values(["program", bad])
+
+
+@pytest.mark.parametrize("script", ["run_dvae.py", "eval_nll.py", *COMMANDS])
+def test_every_path_is_one(script, project):
+    """That a flag is a path is seen from its help."""
+    text = (project / script).read_text()
+    assert not re.findall(r'DEFINE_string\(\s*"\w*(?:dir|output|path|init_from)"', text)
+
+
 def test_message_names_the_difference_or_the_file(mistakes):
     assert "seed: 0, not 5" in mistakes["another configuration"].stderr
     assert "binarized_mnist_train.amat" in mistakes["files that cannot be had"].stderr
@@ -128,20 +216,20 @@ def test_message_names_the_difference_or_the_file(mistakes):
 def finished(run, tmp_path_factory) -> tuple[Path, Result]:
     """The folder where a tiny run was made, and what it said."""
     folder = tmp_path_factory.mktemp("finished")
-    [result] = run([["run_dvae.py", *TINY, "--log_dir=new/run"]], folder)
+    [result] = run([["run_dvae.py", *TINY, "--log_dir=new/lr=[0.003]"]], folder)
     return folder, result
 
 
 def test_run_leaves_everything(finished):
     folder, result = finished
     assert result.status == 0, result.stderr
-    files = {path.name for path in (folder / "new/run").iterdir()}
+    files = {path.name for path in (folder / "new/lr=[0.003]").iterdir()}
     assert {"config.json", "metrics.json", "samples.png", "reconstructions.png"} <= files
     assert {"saved_model", "checkpoints"} <= files
     # 10 x 10 digits of 8 x 8 pixels and lines between are 89 x 89; two such with a bar of 2 are 180
     # wide. Both are enlarged to a width of about 560.
-    assert png_size(folder / "new/run/samples.png") == (1104, 600)
-    assert png_size(folder / "new/run/reconstructions.png") == (552, 600)
+    assert png_size(folder / "new/lr=[0.003]/samples.png") == (1104, 600)
+    assert png_size(folder / "new/lr=[0.003]/reconstructions.png") == (552, 600)
     assert sorted(path.name for path in folder.iterdir()) == ["new"]
 
 
@@ -154,17 +242,19 @@ def png_size(path: Path) -> tuple[int, int]:
 
 def test_run_prints_its_configuration_and_results(finished):
     folder, result = finished
-    text = (folder / "new/run/config.json").read_text()
+    text = (folder / "new/lr=[0.003]/config.json").read_text()
     assert json.loads(text)["num_latents"] == 12
     assert result.stdout.startswith(text)
-    metrics = json.loads((folder / "new/run/metrics.json").read_text())
+    metrics = json.loads((folder / "new/lr=[0.003]/metrics.json").read_text())
     assert f"{metrics['test_nll']:.2f}" in result.stdout.removeprefix(text)
-    assert "new/run/samples.png" in result.stdout
+    assert "new/lr=[0.003]/samples.png" in result.stdout
 
 
 def test_metrics_are_of_the_digits(finished):
-    metrics = json.loads((finished[0] / "new/run/metrics.json").read_text())
+    metrics = json.loads((finished[0] / "new/lr=[0.003]/metrics.json").read_text())
     assert (metrics["num_images"], metrics["num_samples"], metrics["steps"]) == (300, 20, 20)
+    (warning,) = metrics.pop("warnings")
+    assert "median effective sample size is" in warning and "of 20" in warning
     assert all(np.isfinite(value) for value in metrics.values())
     # independent pixels: 26.6 nats; 20 steps do not change much, and one sample's bound is lower
     assert 22 < metrics["test_nll"] < metrics["test_neg_elbo"] < 40
@@ -175,10 +265,10 @@ def test_metrics_are_of_the_digits(finished):
 def afterwards(finished, run) -> list[Result]:
     """The same command again, and an evaluation of its export."""
     folder = finished[0]
-    evaluate = ["eval_nll.py", "--export_dir=new/run/saved_model", "--prior_temperatures=50"]
+    evaluate = ["eval_nll.py", "--export_dir=new/lr=[0.003]/saved_model", "--prior_temperatures=50"]
     return run(
         [
-            ["run_dvae.py", *TINY, "--log_dir=new/run"],
+            ["run_dvae.py", *TINY, "--log_dir=new/lr=[0.003]"],
             [*evaluate, "--num_samples=50", "--num_images=40", "--output=out/results.json"],
         ],
         folder,
@@ -198,6 +288,6 @@ def test_evaluation_of_the_export(finished, afterwards):
     assert (results["num_images"], results["num_samples"]) == (40, 50)
     assert f"{results['nll']:.3f}" in afterwards[1].stdout
     # 40 of the run's 300 test images: means agree within the standard errors of both
-    metrics = json.loads((finished[0] / "new/run/metrics.json").read_text())
+    metrics = json.loads((finished[0] / "new/lr=[0.003]/metrics.json").read_text())
     stderr = np.hypot(results["nll_stderr"], metrics["test_nll_stderr"])
     assert abs(results["nll"] - metrics["test_nll"]) < 5 * stderr

@@ -243,6 +243,18 @@ def test_differences():
     assert config.differences(other) == ["hidden_units: (200, 200), not (200,)", "seed: 0, not 3"]
 
 
+def test_images_count_and_not_their_name():
+    known = dict(zip(module.IMAGES, "abc", strict=True))
+    ours = Config(dataset="own.npz", **known)
+    assert ours.differences(Config(dataset="./own.npz", **known)) == []
+    changed = Config(dataset="own.npz", **{**known, "valid_images": "x"})
+    assert ours.differences(changed) == ["the valid images of own.npz are not the same"]
+    # of a run of an older version they are not known
+    assert ours.differences(Config(dataset="own.npz")) == []
+    assert ours.differences(Config(dataset="x")) == ["dataset: own.npz, not x"]
+    assert ours.differences(changed, but=module.IMAGES) == []
+
+
 def test_differences_survive_json(tmp_path: Path):
     path = tmp_path / "config.json"
     path.write_text(Config().to_json())
@@ -250,4 +262,5 @@ def test_differences_survive_json(tmp_path: Path):
 
 
 def test_command_line_sets_every_field_but_the_networks_sizes():
-    assert set(module.FIELDS) == {f.name for f in dataclasses.fields(Config)} - {"hidden_units"}
+    others = {"hidden_units", "initial_model", *module.IMAGES}
+    assert set(module.FIELDS) == {f.name for f in dataclasses.fields(Config)} - others

@@ -21,7 +21,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import logsumexp
 
-from dvae_tf import experiment, registry
+from dvae_tf import data, experiment, registry
 from dvae_tf.config import OVERLAPPING_SHARPNESS, Config
 from dvae_tf.data import Dataset
 from dvae_tf.dvae import DVAE
@@ -98,7 +98,7 @@ for number, folder in enumerate(folders):
     given = run["draw"].structured_input_signature[1]["x"].shape[1]
     calls = {
         "log_likelihood": dict(x=x, num_samples=tf.constant(SAMPLES), seed=tf.constant(0)),
-        "reconstruct": dict(x=x),
+        "reconstruct": dict(x=x, seed=seed),
         "decode": dict(z=np.eye(6, dtype=np.float32)),
         "encode": dict(x=x[:, :given]),
         "prior": {},
@@ -343,7 +343,7 @@ def test_export_without_the_project(runs, strangers, case):
     np.testing.assert_allclose(found["decode/logits"], logits, rtol=1e-4, atol=1e-4)
     expected = {"encode": model.posterior.encode(model.phi(inputs)) or {}}
     if model.task.has_prior:
-        expected["prior"] = model.prior.encode(model.prior_machine())
+        expected["prior"] = {**model.prior.encode(model.prior_machine()), "log_z": log_z(model)}
         assert found["sample/images"].shape == (7, 8)
     for call, tensors in expected.items():
         assert {k for k in found if k.startswith(call)} == {f"{call}/{name}" for name in tensors}
@@ -363,10 +363,13 @@ def test_own_parts_in_a_whole_run(own, dataset, tmp_path):
     np.savez(tmp_path / "own.npz", train=BITS[:30], valid=BITS[30:32], test=BITS[32:])
     fields = {**CASES["own parts"], "dataset": str(tmp_path / "own.npz")}
     config = dataclasses.replace(CONFIG, **fields)
-    assert experiment.run(config, tmp_path, tmp_path / "run", max_seconds=0.0) is None
-    metrics = experiment.run(config, tmp_path, tmp_path / "run")
+    images = data.load(config.dataset, tmp_path)
+    assert experiment.run(config, images, tmp_path / "run", max_seconds=0.0) is None
+    metrics = experiment.run(config, images, tmp_path / "run")
     assert metrics == json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert np.isfinite(metrics["test_nll"])
     names = {"config.json", "metrics.json", "samples.png", "saved_model", "checkpoints"}
     assert names <= {path.name for path in (tmp_path / "run").iterdir()}
     assert ExportedModel(tmp_path / "run" / "saved_model").num_pixels == 8
+    told = json.loads((tmp_path / "run" / "saved_model" / "images.json").read_text())
+    assert told == images.fingerprints

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from dvae_tf import experiment
+from dvae_tf import data, experiment
 from dvae_tf.config import Config, ConfigError
 from dvae_tf.data import Dataset
 from dvae_tf.factory import new_model
@@ -40,7 +40,7 @@ def run(folder, arrays, **fields) -> dict[str, float]:
     """The metrics of a run on such images, which must be valid JSON and printable."""
     np.savez(folder / "own.npz", **arrays)
     config = dataclasses.replace(CONFIG, dataset=str(folder / "own.npz"), **fields)
-    experiment.run(config, folder, folder / "run")
+    experiment.run(config, data.load(config.dataset, folder), folder / "run")
     text = (folder / "run" / "metrics.json").read_text()
     metrics = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert "Test NLL" in experiment.report(metrics, folder)

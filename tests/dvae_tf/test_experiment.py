@@ -14,54 +14,45 @@ from dvae_tf.data import DataError
 from dvae_tf.files import write_atomically
 
 
-@pytest.mark.parametrize(
-    ("fields", "error"), [({"batch_size": 2000}, ConfigError), ({"dataset": "digit"}, DataError)]
-)
-def test_mistake_leaves_nothing_in_the_way(fields, error, small_config, tmp_path):
+def test_mistake_leaves_nothing_in_the_way(small_config, digits, tmp_path):
     # or the same command, set right, would be told that the folder holds another run
-    with pytest.raises(error):
-        experiment.run(dataclasses.replace(small_config, **fields), tmp_path, tmp_path / "run")
+    with pytest.raises(ConfigError):
+        experiment.run(dataclasses.replace(small_config, batch_size=2000), digits, tmp_path / "run")
     assert not (tmp_path / "run" / "config.json").exists()
 
 
-def test_folder_of_another_run_is_refused(small_config, tmp_path):
+def test_folder_of_another_run_is_refused(small_config, digits, tmp_path):
     theirs = dataclasses.replace(small_config, seed=5, hidden_units=(7,))
     text = theirs.to_json()
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(
         ConfigError, match=r"--log_dir=.*hidden_units: \(20,\), not \(7,\); seed: 0"
     ):
-        experiment.run(small_config, tmp_path, tmp_path)
+        experiment.run(small_config, digits, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
     assert (tmp_path / "config.json").read_text() == text
 
 
-def test_folder_that_cannot_be_written_to(small_config, tmp_path):
+def test_folder_that_cannot_be_written_to(small_config, digits, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(
         DataError, match="^--log_dir=.*: can't be written to .*accepted: a folder"
     ) as e:
-        experiment.run(small_config, tmp_path, tmp_path / "file" / "run")
+        experiment.run(small_config, digits, tmp_path / "file" / "run")
     assert "\n" not in str(e.value)
 
 
-def test_read_only_folder_is_told_before_training(small_config, tmp_path):
+def test_read_only_folder_is_told_before_training(small_config, digits, tmp_path):
     with disks.mounted(tmp_path, "ro"):
         for folder in (tmp_path, tmp_path / "new" / "run"):
             with pytest.raises(DataError, match="can't be written to .Read-only file system"):
-                experiment.run(small_config, tmp_path, folder)
+                experiment.run(small_config, digits, folder)
 
 
-def test_damaged_configuration_is_named(tmp_path):
+def test_damaged_configuration_is_named(digits, tmp_path):
     (tmp_path / "config.json").write_text('{"dataset": ')
     with pytest.raises(ConfigError, match="config.json: "):
-        experiment.run(Config(), tmp_path, tmp_path)
-
-
-def test_finished_run_is_read_back(small_config, tmp_path):
-    (tmp_path / "config.json").write_text(small_config.to_json())
-    (tmp_path / "metrics.json").write_text('{"test_nll": 1.5}')
-    assert experiment.run(small_config, tmp_path, tmp_path) == {"test_nll": 1.5}
+        experiment.run(Config(), digits, tmp_path)
 
 
 def test_write_is_whole_or_absent(tmp_path, monkeypatch):

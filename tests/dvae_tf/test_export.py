@@ -35,7 +35,8 @@ import numpy as np
 import tensorflow as tf
 
 folder, inputs, outputs = sys.argv[1:]
-run = tf.saved_model.load(folder).signatures
+loaded = tf.saved_model.load(folder)
+run = loaded.signatures
 x, z = (tf.constant(np.load(inputs)[name]) for name in "xz")
 count, seed = tf.constant(SAMPLES), tf.constant(0)
 results = {"signatures": sorted(run)}
@@ -43,8 +44,10 @@ calls = {
     "encode": run["encode"](x=x),
     "prior": run["prior"](),
     "decode": run["decode"](z=z),
-    "reconstruct": run["reconstruct"](x=x),
-    "one": run["reconstruct"](x=x[:1]),
+    "reconstruct": run["reconstruct"](x=x, seed=seed),
+    "one": run["reconstruct"](x=x[:1], seed=seed),
+    "reseeded": run["reconstruct"](x=x, seed=seed + 1),
+    "served": run["serving_default"](x=x),
     "log_likelihood": run["log_likelihood"](x=x, num_samples=count, seed=seed),
     "other": run["log_likelihood"](x=x, num_samples=count, seed=seed + 1),
 }
@@ -53,6 +56,10 @@ for number, seed in ((1, 0), (7, 0), (1500, 0), (7, 1), (7, 0)):
     calls[name] = run["sample"](num_samples=tf.constant(number), seed=tf.constant(seed))
 for call, tensors in calls.items():
     results |= {f"{call}/{name}": tensor.numpy() for name, tensor in tensors.items()}
+with tf.GradientTape() as tape:
+    tape.watch(z)
+    logits = loaded.signatures["decode"](z=z)["logits"]
+results["gradient"] = tape.gradient(logits, z).numpy()
 np.savez(outputs, **results)
 """.replace("SAMPLES", str(SAMPLES))
 
@@ -85,7 +92,31 @@ def results(folder, images, latents, tmp_path_factory) -> dict[str, np.ndarray]:
 
 def test_signatures(results):
     expected = ["decode", "draw", "encode", "log_likelihood", "prior", "reconstruct", "sample"]
-    assert results["signatures"].tolist() == expected
+    assert results["signatures"].tolist() == [*expected, "serving_default"]
+
+
+def test_served_without_a_word_about_samples(results):
+    assert results["served/log_likelihood"].shape == results["log_likelihood/log_likelihood"].shape
+    # of 100 samples in place of 1000
+    difference = results["served/log_likelihood"] - results["log_likelihood/log_likelihood"]
+    assert 0 < np.abs(difference).max() < 1
+
+
+def test_log_z_can_be_read(results, exact):
+    assert results["prior/log_z"] == exact.log_z
+
+
+@pytest.mark.parametrize("name", ["log_likelihood", "reconstruct", "encode", "draw"])
+def test_pixels_of_another_range_are_refused(name, folder, images):
+    signature = tf.saved_model.load(str(folder)).signatures[name]
+    others = {"num_samples": tf.constant(3), "seed": tf.constant(0)}
+    others |= (
+        {"betas": tf.constant([0.0, 1.0]), "seed": tf.constant([0, 0])} if name == "draw" else {}
+    )
+    takes = signature.structured_input_signature[1]
+    for x in (16 * images, np.nan * images, images / 2)[: 3 if name == "log_likelihood" else 2]:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="x: found .*; accepted are 0"):
+            signature(**{"x": tf.constant(x), **{k: v for k, v in others.items() if k in takes}})
 
 
 def test_encode_equals_the_live_model(results, model, images):
@@ -103,6 +134,18 @@ def test_prior_equals_the_live_model(results, model):
 def test_decode_equals_the_live_model(results, model, latents):
     logits = model.decode(tf.constant(latents))
     np.testing.assert_allclose(results["decode/logits"], logits, rtol=1e-5, atol=1e-5)
+
+
+def test_decoder_s_gradient(results, model, latents):
+    z = tf.constant(latents)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        logits = model.decode(z)
+    np.testing.assert_allclose(results["gradient"], tape.gradient(logits, z), rtol=1e-4, atol=1e-4)
+
+
+def test_reconstructions_have_a_seed(results):
+    assert np.any(results["reconstruct/images"] != results["reseeded/images"])
 
 
 def test_reconstructions_are_probabilities(results, images):

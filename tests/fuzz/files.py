@@ -136,6 +136,16 @@ def wrong_npy(draw) -> bytes:
     return b"\x93NUMPY" + bytes(version) + struct.pack(layout, length) + header + values
 
 
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array)
+    return file.getvalue()
+
+
+NPYS = [npy(BITS), npy(GREY.T), npy(np.asfortranarray(BITS[:, :9]))]
+IDXS = [struct.pack(">4I", 0x803, 6, 28, 28) + (255 * BITS).tobytes()]
+
+
 @st.composite
 def wrong_npz(draw, own=("train", "train.npy", "valid.npy", "test.npy")) -> bytes:
     """An archive of odd entries: repeated names, wrong headers, archives, foreign compression."""
@@ -146,12 +156,6 @@ def wrong_npz(draw, own=("train", "train.npy", "valid.npy", "test.npy")) -> byte
     with zipfile.ZipFile(file, "w", draw(st.sampled_from(methods))) as archive:
         for name in draw(st.lists(st.sampled_from(names), max_size=4, unique=True)):
             archive.writestr(zipfile.ZipInfo(name), draw(entries), draw(st.sampled_from(methods)))
-    return file.getvalue()
-
-
-def npy(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.lib.format.write_array(file, array)
     return file.getvalue()
 
 

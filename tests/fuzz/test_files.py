@@ -23,6 +23,9 @@ KINDS = {
         | st.builds(gzip.compress, damaged(files.AMATS) | files.wrong_amat(), st.just(1)),
     ),
     "npz": ("npz", "x.npz", damaged(files.NPZS) | files.wrong_npz()),
+    "npy": ("npy", "x.npy", damaged(files.NPYS) | files.wrong_npy()),
+    "idx": ("idx", "x", damaged(files.IDXS)),
+    "idx.gz": ("idx", "x.gz", st.builds(gzip.compress, damaged(files.IDXS), st.just(1))),
     "binarized_mnist.npz": (
         "mnist",
         "binarized_mnist.npz",

@@ -25,10 +25,14 @@ import numpy as np
 from dvae_tf import data
 from dvae_tf.config import Config
 from dvae_tf.data.binarized_mnist import read_amat
-from sampler.io import formats
+from dvae_tf.data.mnist import read_idx
+from sampler.io import formats, reading
 
 MEMORY = 4 << 30
 """Bytes of address space of a process without TensorFlow."""
+
+FREE = 256 << 20
+"""Bytes of memory that the readers are told are free, so that bombs may be small."""
 
 
 def _export(path: Path):
@@ -43,6 +47,8 @@ READERS = {
     "mnist": lambda path: data.load("binarized_mnist", path.parent),
     "machine": formats.read,
     "mat": lambda path: data.load("omniglot", path.parent),
+    "npy": lambda path: data.load(str(path), "unused"),
+    "idx": read_idx,
     "config": Config.from_json,
     "export": _export,
 }
@@ -54,6 +60,7 @@ def main() -> None:
     else:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     warnings.simplefilter("error")
+    reading.memory.available = lambda: FREE
     for line in sys.stdin:
         reader, path = line.rstrip("\n").split("\t")
         print(json.dumps(examine(READERS[reader], Path(path))), flush=True)
@@ -91,7 +98,8 @@ def size(value) -> int:
 def is_valid(value) -> bool:
     """Whether a value is what its reader promises."""
     if isinstance(value, np.ndarray):
-        return value.dtype == np.uint8 and value.shape[1:] == (784,) and value.max() <= 1
+        images = value.ndim == 3 or value.shape[1:] == (784,) and value.max() <= 1
+        return value.dtype == np.uint8 and images
     if isinstance(value, formats.Parts):
         numbers = [x for x in value.arrays.values() if isinstance(x, np.ndarray)]
         required = formats.LAYOUTS[value.kind]

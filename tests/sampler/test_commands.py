@@ -481,3 +481,11 @@ def test_the_package_loads_what_is_asked_for(folder):
     done = start(["-c", code], folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "module 'sampler' has no attribute 'nothing'\n"
+
+
+def test_home_is_found_where_no_shell_does(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    np.savez(tmp_path / "rbm.npz", b1=np.zeros(2), b2=np.zeros(2), w=np.zeros([2, 2]))
+    arguments = ["sample", str(tmp_path / "rbm.npz"), "--output=~/z.npz", "--num_samples=3"]
+    assert commands.main(arguments) == 0, capsys.readouterr().err
+    assert (tmp_path / "z.npz").exists()

@@ -1,5 +1,6 @@
 """The commands as a user starts them, and what their flags name."""
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -28,19 +29,32 @@ class FakeModel:
         return "prior"
 
 
-def values(num_images):
+def values(num_images, export_dir):
     return SimpleNamespace(
-        export_dir="somewhere", dataset="digits", data_dir="", split="valid", num_images=num_images
+        export_dir=export_dir, dataset="digits", data_dir="", split="valid", num_images=num_images
     )
 
 
-def test_posteriors_are_of_the_subset_of_the_split(monkeypatch):
+def test_posteriors_are_of_the_subset_of_the_split(monkeypatch, tmp_path):
+    (tmp_path / "saved_model.pb").touch()
     monkeypatch.setattr(export, "ExportedModel", FakeModel)
     valid = data.load("digits", "").valid
-    found, prior = options.load(values(7))
+    found, prior = options.load(values(7, tmp_path))
     np.testing.assert_array_equal(found.b1, evaluate.subset(valid, 7))
     assert prior == "prior" and found.b1.dtype == "float32"
-    assert len(options.load(values(0))[0].b1) == len(valid)
+    assert len(options.load(values(0, tmp_path))[0].b1) == len(valid)
+
+
+def test_images_of_another_kind_are_told_of(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(export, "ExportedModel", FakeModel)
+    (tmp_path / "saved_model.pb").touch()
+    fingerprints = data.load("digits", "").fingerprints
+    (tmp_path / "images.json").write_text(json.dumps({**fingerprints, "valid_images": "x"}))
+    options.load_images(values(7, tmp_path))
+    assert "The valid images are not those of the run that made" in capsys.readouterr().err
+    (tmp_path / "images.json").write_text(json.dumps(fingerprints))
+    options.load_images(values(7, tmp_path))
+    assert capsys.readouterr().err == ""
 
 
 @pytest.fixture(scope="module")
@@ -63,5 +77,5 @@ def mistaken(project, tmp_path_factory):
 def test_a_missing_export_is_one_line(name, mistaken):
     stdout, stderr, status = mistaken[name]
     assert status == 1 and stdout == ""
-    assert stderr.splitlines()[-1].startswith(f"{name}.py: nowhere: not a readable SavedModel")
+    assert stderr.splitlines()[-1].startswith(f"{name}.py: --export_dir=nowhere: found no file")
     assert "Traceback" not in stderr

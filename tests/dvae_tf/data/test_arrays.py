@@ -60,13 +60,85 @@ def test_one_grey_split_makes_the_dataset_stochastic(load):
 
 @pytest.mark.parametrize(
     ("shape", "image_shape"),
-    [((3, 4), (3, 4)), ((4, 3), (4, 3)), ((16,), (4, 4)), ((12,), (1, 12)), ((1,), (1, 1))],
+    [
+        ((3, 4), (3, 4)),
+        ((4, 3), (4, 3)),
+        ((16,), (4, 4)),
+        ((12,), (1, 12)),
+        ((1,), (1, 1)),
+        ((4, 5, 1), (4, 5)),
+        ((1, 4, 5), (4, 5)),
+        ((4, 5, 3), (4, 5, 3)),
+        ((4, 3, 3), (4, 3, 3)),
+    ],
 )
 def test_image_shape(load, shape, image_shape):
     images = np.random.default_rng(1).integers(0, 2, [30, *shape])
     dataset = load(train=images, valid=images, test=images)
     assert dataset.image_shape == image_shape
+    assert dataset.is_pictorial == (len(shape) > 1 or shape == (16,))
     np.testing.assert_array_equal(dataset.train, images.reshape(30, -1))
+
+
+def test_colours_come_last(load):
+    images = np.random.default_rng(1).integers(0, 2, [30, 3, 4, 5])
+    dataset = load(train=images)
+    first_last = load(train=images.transpose(0, 2, 3, 1))
+    assert dataset.image_shape == first_last.image_shape == (4, 5, 3)
+    np.testing.assert_array_equal(dataset.train, first_last.train)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
+def test_bytes_are_scaled_and_it_is_said(load, dtype, capsys):
+    levels = np.random.default_rng(1).integers(0, 256, [30, 8, 8])
+    dataset = load(train=levels.astype(dtype))
+    assert dataset.stochastic and dataset.train.dtype == np.float32
+    assert set(np.round(255 * dataset.train).ravel()) <= set(range(256))
+    assert abs(dataset.train_mean.mean() - 0.5) < 0.05
+    assert "own.npz: pixels from 0 to 255, taken for 8-bit ones and divided by 255" in (
+        capsys.readouterr().err
+    )
+    with pytest.raises(DataError, match="'train': found values from 0 to 255; accepted: .*divide"):
+        load(train=levels.astype(dtype), valid=BITS.repeat(2, 0)[:, :8].reshape(-1, 8)[:8][None])
+
+
+@pytest.mark.parametrize("names", [("x_train", "x_val"), ("train_images", "x_valid")])
+def test_names_that_others_use(load, names):
+    train, valid = names
+    labels = {"y_train": np.zeros(20), "labels": np.zeros(9)}
+    dataset = load(**{train: BITS[:20], valid: BITS[20:24], "x_test": BITS[24:], **labels})
+    np.testing.assert_array_equal(dataset.valid, BITS[20:24])
+    np.testing.assert_array_equal(dataset.test, BITS[24:])
+
+
+def test_one_array_of_an_npy_file(tmp_path):
+    np.save(tmp_path / "own.npy", np.asfortranarray(_numbered(200)))
+    dataset = data.load(str(tmp_path / "own.npy"), "unused")
+    parts = [dataset.split(name) for name in ("train", "valid", "test")]
+    assert [len(part) for part in parts] == [160, 20, 20]
+    assert sorted(sum(map(_numbers, parts), [])) == list(range(200))
+    whole = (tmp_path / "own.npy").read_bytes()
+    for harm in (whole[:-1], whole + b"x", b"", b"text", whole.replace(b"<i8", b"|O8")):
+        (tmp_path / "own.npy").write_bytes(harm)
+        with pytest.raises(DataError, match="own.npy.*; accepted: "):
+            data.load(str(tmp_path / "own.npy"), "unused")
+
+
+def test_a_sparse_matrix_is_no_bomb(tmp_path):
+    """900 x 20,000 numbers of 8 bytes, compressed 700 times."""
+    matrix = np.zeros([900, 20_000])
+    matrix[np.arange(900), np.arange(900)] = 1
+    np.savez_compressed(tmp_path / "own.npz", train=matrix)
+    assert (tmp_path / "own.npz").stat().st_size < matrix.nbytes / 500
+    dataset = data.load(str(tmp_path / "own.npz"), "unused")
+    assert sum(dataset.split(name).sum() for name in ("train", "valid", "test")) == 900
+
+
+def test_contents_are_judged_by_the_free_memory(load, monkeypatch):
+    monkeypatch.setattr("sampler.io.reading.ALWAYS_ALLOWED", 100)
+    monkeypatch.setattr("sampler.io.memory.available", lambda: 1000)
+    with pytest.raises(DataError, match="would have .* bytes; accepted: 500, half of the free mem"):
+        load(train=BITS.repeat(10, 1))
 
 
 def _numbered(count: int) -> np.ndarray:
@@ -111,14 +183,16 @@ def test_three_images_are_enough(load):
     ("name", "array", "message"),
     [
         ("train", BITS * 255, "found values from 0 to 255; accepted: .*divide 8-bit pixels by 255"),
+        ("train", BITS * 4, "found values from 0 to 4; accepted: pixels in .0, 1.$"),
+        ("train", BITS * 127.5, "found values from 0 to 127.5; accepted: pixels in .0, 1.$"),
         ("train", GREY - 0.5, "found values from -0.4.* to 0.4.*; accepted: pixels in .0, 1.$"),
         ("train", np.where(GREY < 0.1, np.nan, GREY), "found NaN or infinity; accepted"),
         ("test", np.where(GREY < 0.1, np.inf, GREY), "found NaN or infinity; accepted"),
         ("valid", BITS[:0], r"found no image, shape \(0, 12\); accepted"),
         ("valid", BITS[:, :6], r"found shape \(30, 6\); accepted: images of shape \(12,\)"),
         ("valid", BITS.reshape(30, 3, 4), r"found shape \(30, 3, 4\); accepted: images of shape"),
-        ("train", BITS[0], r"found shape \(12,\); accepted: \[N, D\] or \[N, H, W\]"),
-        ("train", BITS.reshape(30, 3, 4, 1), r"found shape \(30, 3, 4, 1\); accepted: \[N, D\]"),
+        ("train", BITS[0], r"found shape \(12,\); accepted: \[N, D\], \[N, H, W\]"),
+        ("train", BITS.reshape(30, 2, 3, 2), r"found shape \(30, 2, 3, 2\); accepted: \[N, D\]"),
         ("train", np.array(1.0), r"found shape \(\); accepted: \[N, D\]"),
         ("test", BITS.astype(str), "has dtype <U.*; accepted: bool, integers or floats"),
         ("test", BITS * 1j, "has dtype complex128; accepted"),
@@ -179,7 +253,10 @@ def test_a_damaged_file(tmp_path, damage):
     [
         # NumPy warns of such old headers, and would print it with a line of its own source
         ("{'descr': '|u1', 'fortran_order': False, 'shape': (1L, 784)}", "Python 2"),
-        ("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 784), '\x1b\n': 0}", "x1b"),
+        (
+            "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 784), '\x1b\n': 0}",
+            "x1b|unterminated string",
+        ),
         ("{'descr': '\\d', 'fortran_order': False, 'shape': (1,)}", "cannot be read"),
     ],
 )

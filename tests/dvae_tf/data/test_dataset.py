@@ -6,6 +6,8 @@ import pytest
 from dvae_tf import data
 from dvae_tf.data.dataset import DataError, Dataset, binarise
 
+BITS = np.eye(6, dtype=np.uint8)
+
 
 def _dataset(**changes) -> Dataset:
     images = np.array([[0, 1, 1, 0, 0, 0], [0, 1, 0, 0, 0, 1]], np.uint8)
@@ -35,13 +37,21 @@ def test_train_mean():
 def test_train_mean_does_not_drift_over_many_rows():
     # Added up in float32, ones stop counting at 2^24; a tenth loses digits long before that.
     train = np.full([200_000, 6], 0.1, np.float32)
-    np.testing.assert_allclose(_dataset(train=train).train_mean, 0.1, rtol=1e-6)
+    dataset = Dataset("grey", train, *2 * [BITS], image_shape=(2, 3), stochastic=True)
+    np.testing.assert_allclose(dataset.train_mean, 0.1, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(0, 6), (3, 5), (3, 2, 3), (6,)])
 def test_a_split_of_another_shape_is_refused(shape):
     with pytest.raises(DataError, match="tiny: split 'valid' has shape .*accepted: .N, 6."):
         _dataset(valid=np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+@pytest.mark.parametrize("pixels", [16 * BITS, 255 * BITS, 0.5 * BITS, np.nan * BITS])
+def test_pixels_that_are_no_bits_are_refused(split, pixels):
+    with pytest.raises(DataError, match=f"tiny: images of split '{split}': found .*; accepted: "):
+        _dataset(**{split: pixels})
 
 
 def test_binarise_draws_each_pixel_with_its_probability():
@@ -67,10 +77,10 @@ def test_binarise_never_changes():
 
 def test_an_unknown_name_lists_what_is_accepted(tmp_path):
     with pytest.raises(DataError) as caught:
-        data.load("mnist", tmp_path)
+        data.load("svhn", tmp_path)
     assert str(caught.value) == (
-        "--dataset=mnist: no such dataset; "
-        "accepted: digits, binarized_mnist, omniglot, or a path to an .npz file"
+        "--dataset=svhn: no such dataset; accepted: digits, binarized_mnist, omniglot, mnist, "
+        "fashion_mnist, or a path to an .npz or .npy file"
     )
 
 

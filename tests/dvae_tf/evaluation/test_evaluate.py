@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 
 import numpy as np
+import oracles
 import pytest
+import tensorflow as tf
 
 from dvae_tf.evaluation import evaluate
 from dvae_tf.evaluation.evaluate import Evaluator, prior_log_z
+from dvae_tf.factory import new_model
+from dvae_tf.posteriors.boltzmann import posterior_rbm
 from sampler import seeds
 
 SAMPLES = 500
@@ -48,6 +54,64 @@ def test_evaluation_counts_and_reports(evaluation, images):
     assert evaluation.images_per_second > len(images) / evaluation.seconds > 0
     assert json.loads(evaluation.to_json())["nll"] == evaluation.nll
     assert f"{evaluation.nll:.3f}" in evaluation.report()
+
+
+def test_trusted_numbers_carry_no_warning(evaluation):
+    assert evaluation.warnings() == []
+    assert json.loads(evaluation.to_json())["warnings"] == []
+
+
+def test_few_effective_samples_are_told(model, images):
+    found = Evaluator(model, 20, 5, 50, len(images))(images, show_progress=False)
+    (warning,) = found.warnings()
+    assert re.search(r"the median effective sample size is 1?\d\.\d of 20, so", warning)
+    assert f"Warning: {warning}" in found.report()
+
+
+@pytest.fixture(scope="module", params=["vae", "structured_prediction"])
+def two_modes(request, small_config, digits):
+    """A model of two modes far apart in every posterior, of which the mean field finds one."""
+    config = dataclasses.replace(small_config, task=request.param, hidden_units=(20,), seed=1)
+    model = new_model(config, digits.train_mean)
+    posterior = model.posterior
+    posterior.batch_norm.gamma.assign(0 * posterior.batch_norm.gamma)
+    posterior.batch_norm.beta.assign(0 * posterior.batch_norm.beta + 1.0)
+    posterior.fields.kernel.assign(0 * posterior.fields.kernel)
+    posterior.fields.bias.assign(0 * posterior.fields.bias + 0.01)
+    return model
+
+
+def exact_neg_elbo(model, x: np.ndarray) -> float:
+    """-E_q[log p(x | z) (+ log p(z) - log q(z))], by enumeration; the prior is uniform."""
+    parts = model.split(tf.constant(x))
+    targets, phi = np.asarray(parts.targets, np.float64), posterior_rbm(model.encoded(parts.inputs))
+    machines = zip(*(t.numpy() for t in phi), strict=True)
+    q = np.stack([oracles.probabilities(*one).ravel() for one in machines])
+    states = oracles.states(6).astype(np.float32)
+    z = np.concatenate([np.repeat(states, 64, 0), np.tile(states, (64, 1))], -1)
+    logits = model.decode(tf.constant(z)).numpy().astype(np.float64)
+    log_ratio = targets @ logits.T - np.logaddexp(0, logits).sum(1)
+    if model.has_prior:
+        log_ratio = log_ratio - 12 * np.log(2) - np.log(q)
+    return -np.sum(q * log_ratio, 1).mean()
+
+
+def test_missed_modes_are_told(two_modes, images):
+    """Their samples have equal weights: only another annealing shows that half is missing."""
+    found = Evaluator(two_modes, 200, 10, 50, len(images))(images, show_progress=False)
+    truth = exact_neg_elbo(two_modes, images)
+    assert abs(found.neg_elbo - truth) > 0.3
+    texts = [text for text in found.warnings() if "change the -ELBO by" in text]
+    change = float(re.search("by (.*) nats", texts[0])[1])
+    # of the same images, by 200 samples of each: what is printed was wrong by this, about
+    assert found.neg_elbo + change == pytest.approx(truth, abs=0.3)
+
+
+@pytest.mark.parametrize(("factor", "found"), [(16, "from 0 to 16; acc"), (0.5, "0 and 1")])
+def test_pixels_that_are_no_bits_are_refused(factor, found, model, images):
+    evaluator = Evaluator(model, 20, 5, 50, len(images))
+    with pytest.raises(ValueError, match=f"images: found numbers .*{found}"):
+        evaluator(factor * images, show_progress=False)
 
 
 def test_subset_is_a_fixed_random_choice():

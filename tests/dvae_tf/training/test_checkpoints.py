@@ -8,6 +8,7 @@ from pathlib import Path
 import disks
 import pytest
 
+from dvae_tf import curves
 from dvae_tf.training.checkpoints import CheckpointError, Checkpoints
 from dvae_tf.training.loop import Trainer
 
@@ -40,6 +41,26 @@ def flip_a_bit(path: Path) -> None:
 def test_newest_is_read(trainer):
     trainer.state.step.assign(9)
     assert trainer.checkpoints.restore() == 3
+
+
+@pytest.mark.parametrize("name", ["lr=[0.003]", "a\\b*{1,2}?", "no utf-8: \udcff"])
+def test_any_name_of_a_folder_will_do(name, small_config, digits, new_trainer, tmp_path):
+    """TensorFlow takes some of them for patterns, and finds nothing."""
+    trainer = new_trainer(small_config, digits, tmp_path / name)
+    for step in range(1, 6):
+        trainer.state.step.assign(step)
+        trainer.model.prior.f1.assign([float(step)] * 6)
+        path = trainer.checkpoints.save()
+        trainer.checkpoints.offer(30.0 - step, step)
+    assert path == str(tmp_path / name / "checkpoints" / "step-5")
+    assert len(list(trainer.checkpoints.directory.glob("**/*.index"))) == 4
+    again = new_trainer(small_config, digits, tmp_path / name)
+    assert again.first_step == 5
+    again.model.prior.f1.assign([0.0] * 6)
+    assert again.checkpoints.restore_best() == 5
+    assert again.model.prior.f1.numpy().tolist() == [5.0] * 6
+    again.summaries.scalars({"eval/valid_nll": 7.0}, 5)
+    assert curves.read(tmp_path / name)["eval/valid_nll"] == ([5], [7.0])
 
 
 @pytest.mark.parametrize("harm", [cut_short, flip_a_bit, Path.unlink])

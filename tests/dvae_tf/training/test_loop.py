@@ -153,7 +153,7 @@ def test_no_checkpoint_yet_is_said(fake_trainer):
 def test_best_model_is_kept(fake_trainer, make_evaluation):
     trainer = fake_trainer(eval_every=5)
     nlls = iter([33.0, 31.0, 32.0, 34.0])
-    trainer.validate = lambda images, description: make_evaluation(next(nlls))
+    trainer.validate = lambda images, description, **_: make_evaluation(next(nlls))
     trainer.run()
     assert next(nlls, None) is None
     assert trainer.best_nll == 31.0 and bias(trainer) == 10
@@ -166,14 +166,14 @@ def test_best_model_is_kept(fake_trainer, make_evaluation):
 
 def test_run_without_a_finite_validation_is_an_error(fake_trainer, make_evaluation):
     trainer = fake_trainer()
-    trainer.validate = lambda images, description: make_evaluation(float("nan"))
+    trainer.validate = lambda images, description, **_: make_evaluation(float("nan"))
     with pytest.raises(TrainingError, match="--learning_rate"):
         trainer.run()
 
 
 @pytest.mark.parametrize("step", [10, STEPS])
 def test_interrupted_validation_is_made_up_for(step, fake_trainer, make_evaluation):
-    def interrupt(images, description):
+    def interrupt(images, description, **_):
         if int(trainer.state.step) == step:
             raise KeyboardInterrupt
         return make_evaluation(30.0)
@@ -185,7 +185,7 @@ def test_interrupted_validation_is_made_up_for(step, fake_trainer, make_evaluati
     again = fake_trainer(eval_every=10)
     validated = []
 
-    def watched(images, description):
+    def watched(images, description, **_):
         validated.append(int(again.state.step))
         return make_evaluation(20.0 + len(validated))
 
@@ -227,7 +227,7 @@ def test_time_limit_saves_and_the_run_goes_on(fake_trainer):
 def test_worse_than_no_model_at_all_is_told(nll, told, fake_trainer, make_evaluation, capsys):
     # a high learning rate can diverge without an objective that is no number
     trainer = fake_trainer(learning_rate=10.0)
-    trainer.validate = lambda images, description: make_evaluation(nll)
+    trainer.validate = lambda images, description, **_: make_evaluation(nll)
     trainer.run()
     mean = np.clip(trainer.dataset.train.mean(0, dtype=np.float64), 1e-3, 1 - 1e-3)
     valid = trainer.dataset.valid

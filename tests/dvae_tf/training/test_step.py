@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from dvae_tf.factory import new_model
 from dvae_tf.training.batches import batch_indices
+from dvae_tf.training.schedules import learning_rate
 from dvae_tf.training.state import State
-from dvae_tf.training.step import TrainStep, learning_rate, new_optimizer, traces
+from dvae_tf.training.step import TrainStep, new_optimizer, traces
 
 BATCH = 50
 
@@ -230,3 +231,9 @@ def test_every_kind_of_model_goes_through_the_same_step(eagerly, kind, small_con
     assert chains.shape == (200, config.num_samples, units)
     assert np.any(step_fn.state.chains.numpy() != chains) == (units > 0)
     assert 1 <= info["train/importance_ess"] <= config.num_samples + 1e-5
+
+
+@pytest.mark.parametrize("factor", [16.0, float("nan"), -0.5])
+def test_images_of_other_pixels_are_refused(factor, small_config, images):
+    with pytest.raises(ValueError, match="images: found other pixels; accepted: 0 to 1"):
+        build(small_config, images * np.float32(factor))
