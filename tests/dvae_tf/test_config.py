@@ -74,6 +74,7 @@ def test_recipe_gives_way_to_the_task_s_and_dataset_s_defaults_and_to_what_is_gi
 
 
 INVALID = [
+    ("num_auxiliary", 0),
     ("num_latents", 7),
     ("num_latents", 0),
     ("num_latents", -2),

