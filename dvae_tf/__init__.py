@@ -1,13 +1,16 @@
 """Discrete variational autoencoders with Boltzmann priors and undirected posteriors (DVAE##).
 
-The public face: `DVAE` and the parts that it is made of, `load`, and `relaxed_sample`. All names
-are loaded when they are first asked for, so that a command line can answer `--help`, and quieten
-TensorFlow, before TensorFlow starts.
+The public face: `DVAE` and the parts that it is made of, `load`, and `relaxed_sample`. To import it
+makes its classes known to Keras, for `keras.models.load_model`. In the command lines' processes,
+and where the environment has DVAE_TF_LAZY, they are loaded when they are first asked for, so that
+`--help` is answered, and TensorFlow quietened, before it starts.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from sampler import __version__
@@ -54,6 +57,10 @@ _NAMES = {
 __all__ = ["__version__", *_NAMES]
 
 
+_COMMANDS = ("-m", "run_dvae.py", "run-dvae", "eval_nll.py", "eval-nll")
+"""What the first argument of a command line's process is called while it imports this."""
+
+
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
         return getattr(importlib.import_module(f"dvae_tf.{_NAMES[name]}"), name)
@@ -62,3 +69,9 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+_lazy = "DVAE_TF_LAZY" in os.environ
+if not _lazy and os.path.basename((sys.argv or [""])[0]) not in _COMMANDS:
+    for _module in sorted(set(_NAMES.values())):
+        importlib.import_module(f"dvae_tf.{_module}")

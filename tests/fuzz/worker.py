@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import re
 import resource
 import sys
 import time
 import warnings
 from pathlib import Path
+
+os.environ["DVAE_TF_LAZY"] = "1"  # readers of data need no TensorFlow
 
 import h5py  # noqa: F401  (so that its memory is not the first input's)
 import numpy as np
