@@ -55,4 +55,4 @@ def _plain(app, what, name, obj, options, lines: list[str]) -> None:
 
 def setup(app) -> None:
     """Connects the hook."""
-    app.connect("autodoc-process-docstring", _plain, priority=900)
+    app.connect("autodoc-process-docstring", _plain, priority=400)
