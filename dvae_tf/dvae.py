@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dvae_tf import generation
 from dvae_tf.answers import PRIOR_TEMPERATURES, Answers
 from dvae_tf.config import CHOICES
 from dvae_tf.evaluation.evaluate import Evaluator
@@ -177,9 +178,13 @@ class DVAE(Answers, Wiring):
             raise ValueError(f"{name}: found a model that is not compiled; accepted: after compile")
 
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
-        """Reconstructions, the same each time: see `Answers.reconstruct`."""
+        """Reconstructions, the same each time, of images or pairs (x, c), which are not checked.
+
+        So `model(x)` and `model.predict(x)` do what they do in Keras; see `Answers.reconstruct`.
+        """
         del training
-        return tf.convert_to_tensor(self.reconstruct(inputs))
+        data = tf.nest.map_structure(lambda a: tf.cast(a, tf.float32), inputs)
+        return generation.reconstruct(self, data, seeds.make_seed(0))
 
     def export(
         self,
