@@ -93,7 +93,8 @@ class Bernoulli(Likelihood):
         """uint8 for bits, float32 for probabilities; see `Likelihood.check`."""
         x = numbers(x, name)
         low, high = float(x.min()), float(x.max())
-        bits = x.dtype == np.bool_ or bool(((x == 0) | (x == 1)).all())
+        whole = x.dtype.kind in "biu"  # a range tells, and quickly
+        bits = low >= 0 and high <= 1 and (whole or bool(((x == 0) | (x == 1)).all()))
         if not bits and not (binarises and low >= 0 and high <= 1):
             accepted = "0 and 1 alone; see dvae_tf.binarise"
             hint = "; divide 8-bit pixels by 255" if 128 <= high <= 255 and low >= 0 else ""
@@ -253,7 +254,7 @@ def numbers(x: Any, name: str) -> np.ndarray:
             f"{name}: found an array of {x.dtype} and shape {x.shape}; accepted: numbers, one "
             "image or more"
         )
-    if not np.isfinite(x.sum(dtype=np.float64)) and not np.isfinite(x).all():
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise ValueError(f"{name}: found NaN or infinity; accepted: finite numbers")
     return x
 
