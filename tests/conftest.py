@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 # Shells start background jobs with Ctrl-C ignored, and the processes that tests start would inherit
 # that: those that wait for theirs would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# processes that tests start load of `dvae_tf` what they need; what a user's does is tried apart
+os.environ["DVAE_TF_LAZY"] = "1"
