@@ -500,9 +500,39 @@ def test_fit_in_a_strategy_s_scope(eagerly):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def normed(layer: keras.Layer) -> list[keras.Layer]:
+    norm = layers.BatchNormalization(momentum=0.99, epsilon=1e-2)
+    return [layer, norm, layers.Activation("tanh")]
+
+
+def level_convolutions(mean: np.ndarray) -> tuple[keras.Model, keras.Model]:
+    """What the fully connected networks have: batch norm, centred pixels, steep logits."""
+    clipped = np.clip(mean, 1e-3, 1 - 1e-3)
+    convolution = layers.Conv2D(32, 3, strides=2, padding="same", use_bias=False)
+    steep = keras.initializers.VarianceScaling(2 / networks.LOGITS_SCALE**2)
+    encoder = [
+        networks.Offset(-mean),
+        *normed(convolution),
+        layers.Flatten(),
+        *normed(layers.Dense(200, use_bias=False)),
+    ]
+    decoder = [
+        *normed(layers.Dense(200, use_bias=False)),
+        *normed(layers.Dense(4 * 4 * 32, use_bias=False)),
+        layers.Reshape((4, 4, 32)),
+        layers.Conv2DTranspose(1, 5, strides=2, padding="same", kernel_initializer=steep),
+        layers.Rescaling(networks.LOGITS_SCALE),
+        networks.Offset(np.log(clipped / (1 - clipped))),
+    ]
+    return keras.Sequential(encoder), keras.Sequential(decoder)
+
+
 @pytest.mark.soak
 def test_convolutions_are_level_with_the_fully_connected_networks():
-    """On the digits, in as many steps: measured with 2,000, both 24+16 units."""
+    """On the digits, in as many steps, 24+16 units: 17.09 nats both when this was written.
+
+    Without batch norm, centred pixels and steep logits, convolutions stood at 20.12.
+    """
     dataset = digits.load(Path("unused"))
     images = {name: dataset.split(name).reshape(-1, 8, 8, 1) for name in ("train", "test")}
     mean = dataset.train_mean
@@ -515,20 +545,7 @@ def test_convolutions_are_level_with_the_fully_connected_networks():
             decoder = networks.decoder((200, 200), mean, 0)
             shape: tuple[int, ...] = (64,)
         else:
-            encoder = keras.Sequential(
-                [
-                    layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
-                    layers.Flatten(),
-                    layers.Dense(128, activation="relu"),
-                ]
-            )
-            decoder = keras.Sequential(
-                [
-                    layers.Dense(4 * 4 * 32, activation="relu"),
-                    layers.Reshape((4, 4, 32)),
-                    layers.Conv2DTranspose(1, 3, strides=2, padding="same"),
-                ]
-            )
+            encoder, decoder = level_convolutions(mean.reshape(8, 8, 1))
             shape = (8, 8, 1)
         model = dvae_tf.DVAE(encoder, decoder, num_latents=(24, 16), image_shape=shape)
         model.compile(keras.optimizers.Adam(3e-3), kl_warmup=600)
