@@ -187,14 +187,22 @@ def log_z_bracket(
         samples = forward.samples
         if any(np.any(base) for base in bridge.base):
             uniform, scouts = bridges.from_uniform(bridge.machine), seeds.fold_in(there, -1)
-            others = run(uniform, betas, num_chains, scouts, progress_fn).samples
-            # the weights of both have mean Z: whichever has found more is drawn from
-            samples = samples.pooled(others)
+            others = run(uniform, betas, num_chains, scouts, progress_fn)
+            # both estimates are low on average: whichever has found more is drawn from
+            more = others.log_z > forward.log_z
+            samples = tf.nest.map_structure(
+                lambda x, y: tf.where(_beside(more, x), y, x), samples, others.samples
+            )
         target_state = swept(bridge.machine, samples, num_sweeps, moved)
     backward = reverse(bridge, target_state, betas, back, progress_fn)
     lower = tf.minimum(forward.log_z - BRACKET_ERRORS * forward.stderr, backward.log_z)
     upper = tf.maximum(backward.log_z + BRACKET_ERRORS * backward.stderr, forward.log_z)
     return Bracket(forward, backward, lower, upper, upper - lower <= tolerance)
+
+
+def _beside(condition: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """A condition of the batch shape with as many dimensions as x."""
+    return tf.reshape(condition, condition.shape + [1] * (x.shape.rank - condition.shape.rank))
 
 
 def swept(

@@ -38,19 +38,6 @@ class Samples(NamedTuple):
         """The weighted mean of values [..., C, n] over chains, float64, [..., n]."""
         return tf.reduce_sum(self.weights()[..., None] * tf.cast(values, tf.float64), -2)
 
-    def pooled(self, others: Samples) -> Samples:
-        """These C and another C' chains of weights with the same mean, as C samples by weight."""
-        count = self.log_weights.shape[-1]
-        weights = tf.concat([self.log_weights, others.log_weights], -1)
-        pairs = zip(self.state, others.state, strict=True)
-        both = Samples(tuple(tf.concat(pair, -2) for pair in pairs), weights)
-        state = both.equally_weighted(0)
-        # copies stand side by side, so that every second chain is an even half of them
-        size = weights.shape[-1]
-        kept = tf.range(count) * size // count
-        state = tuple(tf.gather(x, kept, axis=-2) for x in state)
-        return Samples(state, tf.zeros_like(self.log_weights))
-
     def equally_weighted(self, seed: int | tf.Tensor) -> State:
         """As many samples of equal weight: systematically resampled, copies side by side."""
         parents = resampling.systematic(self.log_weights, seeds.as_seed(seed))
