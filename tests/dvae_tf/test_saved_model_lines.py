@@ -17,7 +17,9 @@ def test_the_saved_model_s_lines_run(model, exact, tmp_path, project):
     (text,) = [block for block in blocks if "saved_model.load" in block]
     names: dict = {}
     exec(text.replace("runs/mnist/saved_model", str(tmp_path / "saved_model")), names)
-    assert names["images"].shape == names["again"].shape == names["logits"].shape == (16, 64)
+    assert (
+        names["drawn"]["images"].shape == names["again"].shape == names["logits"].shape == (16, 64)
+    )
     assert names["nats"]["log_likelihood"].shape == (8,) and names["served"].shape == (16,)
     assert names["draws"]["log_weights"].shape == (16, 5) and names["rbms"]["w"].shape == (16, 6, 6)
     assert names["slope"].shape == names["z"].shape == (16, 12) and np.any(names["slope"])
