@@ -98,7 +98,7 @@ for number, folder in enumerate(folders):
     given = run["draw"].structured_input_signature[1]["x"].shape[1]
     calls = {
         "log_likelihood": dict(x=x, num_samples=tf.constant(SAMPLES), seed=tf.constant(0)),
-        "reconstruct": dict(x=x, seed=seed),
+        "reconstruct": dict(x=x, seed=tf.constant(0)),
         "decode": dict(z=np.eye(6, dtype=np.float32)),
         "encode": dict(x=x[:, :given]),
         "prior": {},
