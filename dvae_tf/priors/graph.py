@@ -21,7 +21,7 @@ class GraphPrior(Prior):
     blocks, which are the colours of the graph; `prior_machine().to_units` has the graph's order.
 
     Args:
-      edges: pairs of nodes, or a networkx graph, such as `dwave_graphs.zephyr_graph(2)`; nodes are
+      edges: pairs of nodes, or a networkx graph, such as `dwave.graphs.zephyr_graph(2)`; nodes are
         numbered in sorted order where they are numbers, else as they first appear.
       chains, sweeps, sampler: see `Prior`.
 
