@@ -23,10 +23,10 @@ from dvae_tf.training.following import PriorFollower
 from dvae_tf.training.summaries import Summaries
 
 SCALARS_EVERY = 100
-FOLLOW_EVERY = 200
+FOLLOW_EVERY = 400
 """Steps between two looks at log Z of the prior, which cost a few hundredths of the steps' time."""
 
-RUNNING_NLL_EVERY = 400
+RUNNING_NLL_EVERY = 800
 """A multiple of these."""
 
 PICTURES_PER_RUN = 50
