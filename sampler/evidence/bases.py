@@ -94,10 +94,8 @@ def _candidates(machine: AnyMachine, seed: tf.Tensor) -> dict[str, Bridge]:
     }
     if machine.batch_shape.rank:
         return found
-    fields = modes.explore(machine, seed).first(NUM_MODES).fields
-    for m, base in enumerate(zip(*fields, strict=True)):
-        found[f"mean_field_{m}"] = Bridge(machine, tuple(map(tf.convert_to_tensor, base)))
-    return found
+    named = {f"mean_field_{m}": b for m, b in enumerate(_from_modes(machine, seed, NUM_MODES))}
+    return found | named
 
 
 def from_best_mode(machine: AnyMachine, seed: int | tf.Tensor = 0) -> Bridge:
@@ -105,5 +103,11 @@ def from_best_mode(machine: AnyMachine, seed: int | tf.Tensor = 0) -> Bridge:
     machine = machine.cast()
     if machine.batch_shape.rank:
         return bridges.from_mean_field(machine)
-    fields = modes.explore(machine, seeds.as_seed(seed)).fields
-    return Bridge(machine, tuple(tf.convert_to_tensor(eta[0]) for eta in fields))
+    return _from_modes(machine, seeds.as_seed(seed), 1)[0]
+
+
+def _from_modes(machine: AnyMachine, seed: tf.Tensor, count: int) -> list[Bridge]:
+    """Bridges from the best mean-field modes, up to `count`."""
+    fields = modes.explore(machine, seed).first(count).fields
+    pairs = zip(*fields, strict=True)
+    return [Bridge(machine, tuple(map(tf.convert_to_tensor, base))) for base in pairs]
