@@ -52,14 +52,17 @@ def write_png(path: Path, figure: Figure) -> None:
         figure.savefig(temporary, format="png", dpi=150)
 
 
-def panels(size: tuple[float, float], *labels: tuple[str, str, str]) -> tuple[Figure, list[Axes]]:
-    """A figure, its width and height in inches, of panels side by side, each with a grid.
+def panels(
+    size: tuple[float, float], *labels: tuple[str, str, str], columns: int = 0
+) -> tuple[Figure, list[Axes]]:
+    """A figure, its width and height in inches, of panels in rows of `columns` (0: in one row).
 
     The labels are those of each panel: its title, of its x axis, of its y axis.
     """
     figure = Figure(figsize=size, layout="constrained")
-    found = list(figure.subplots(1, len(labels), squeeze=False)[0])
-    for axes, (title, xlabel, ylabel) in zip(found, labels, strict=True):
+    columns = columns or len(labels)
+    found = list(figure.subplots(-(-len(labels) // columns), columns, squeeze=False).flat)
+    for axes, (title, xlabel, ylabel) in zip(found, labels, strict=False):
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
         axes.set_axisbelow(True)
         axes.grid(color="#e6e8eb")

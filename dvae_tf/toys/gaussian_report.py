@@ -24,8 +24,13 @@ FACTOR = 10.0
 """How many times smaller than REINFORCE's a KL should be."""
 
 _COLOURS = ["#8a8f98", "#f2b134", "#d1632a", "#9c2f5b", "#5b2a86", "#2a6f97"]
-COLOURS = dict(zip(ESTIMATORS, _COLOURS, strict=True))
-"""By the estimator's name: Gibbs darkens with t."""
+_LINES = [":", "-", "-", "-", "-", "--"]
+_MARKERS = ["", "o", "^", "s", "D", ""]
+STYLES: dict[str, Any] = {
+    name: {"color": colour, "linestyle": line, "marker": marker, "markersize": 4}
+    for name, colour, line, marker in zip(ESTIMATORS, _COLOURS, _LINES, _MARKERS, strict=True)
+}
+"""By the estimator's name: Gibbs darkens with t, and markers tell t without colours."""
 
 Quartiles = Mapping[str, np.ndarray]
 """KL's quartiles over runs at each record, [records, 3], by the estimator's name."""
@@ -162,20 +167,22 @@ def _figure(curves: Quartiles, histories: Mapping[str, Gaussian], settings: Sett
     )
     left.set_yscale("log")
     right.set_aspect("equal")
-    for name, curve in curves.items():
+    for i, (name, curve) in enumerate(curves.items()):
         steps = settings.record_every * np.arange(len(curve))
-        report.band(left, steps, *curve.T, color=COLOURS[name], label=name)
+        # at every tenth of the curve, no two estimators' at the same step
+        every = i * len(steps) // 60, max(1, len(steps) // 10)
+        report.band(left, steps, *curve.T, label=name, markevery=every, **STYLES[name])
     left.axhline(GOAL, color="black", linewidth=0.8, linestyle=":")
     left.legend(frameon=False)
     _ellipses(right, TARGET, "black", "target", linewidth=2.5, alpha=0.5)
     _ellipses(right, START, "#8a8f98", "start", linestyle=":")
     step = compare(curves, settings.record_every)["Gibbs, t = 1"].reached
     step = step if step >= 0 else settings.num_steps
-    for name, colour in (("REINFORCE", "#3a3f47"), ("Gibbs, t = 1", "#d1632a")):
+    for name, colour, line in (("REINFORCE", "#3a3f47", "-."), ("Gibbs, t = 1", "#d1632a", "--")):
         learned = Gaussian(*(t[step // settings.record_every] for t in histories[name]))
         kls = learned.kl(TARGET).numpy()
         median = Gaussian(*(t[np.argsort(kls)[len(kls) // 2]] for t in learned))
-        _ellipses(right, median, colour, f"{name}, step {step}", linestyle="--")
+        _ellipses(right, median, colour, f"{name}, step {step}", linestyle=line)
     right.legend(frameon=False)
     return drawn
 

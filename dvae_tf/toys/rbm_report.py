@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -20,8 +21,8 @@ LAST = 10
 TOLERANCE = 0.2
 """Relative difference of final KLs up to which t matters little."""
 
-COLOURS = ["#f2b134", "#d1632a", "#9c2f5b", "#5b2a86"]
-"""In the order of t."""
+STYLES = [("#f2b134", "o"), ("#d1632a", "^"), ("#9c2f5b", "s"), ("#5b2a86", "D")]
+"""Colours, that darken with t, and markers, that tell t without them."""
 
 
 def write(output_dir: Path, settings: Settings, sweeps: Sequence[int] = SWEEPS) -> None:
@@ -93,10 +94,15 @@ def _figure(results: Mapping[int, Runs], settings: Settings) -> Figure:
     panels[1].set_ylim(late.min() - margin, late.max() + margin)
     label = f"log {settings.num_components}: q on one component"
     for axes in panels:
-        for (t, runs), colour in zip(results.items(), COLOURS, strict=False):
+        for i, ((t, runs), (colour, marker)) in enumerate(
+            zip(results.items(), STYLES, strict=False)
+        ):
             steps = settings.record_every * np.arange(len(runs.kl))
             found = runs.kl.min(1), runs.kl.mean(1), runs.kl.max(1)
-            report.band(axes, steps, *found, color=colour, label=f"t = {t}")
+            # lines that lie upon one another are told by markers at different steps
+            every = i * max(1, len(steps) // 40), max(1, len(steps) // 10)
+            style: Any = {"color": colour, "marker": marker, "markersize": 4, "markevery": every}
+            report.band(axes, steps, *found, label=f"t = {t}", **style)
         level = np.log(settings.num_components)
         axes.axhline(level, color="black", linewidth=0.8, linestyle=":", label=label)
     panels[0].legend(frameon=False)

@@ -31,6 +31,7 @@ _IMAGES = 64
 _NLL = "Negative log-likelihood in nats an image, lower is better; "
 DESCRIPTIONS = {
     "eval/valid_nll": _NLL + "of the validation images, by importance sampling and AIS.",
+    "eval/valid_nll_stderr": "Its standard error, from the spread over the images.",
     "eval/valid_neg_elbo": "The variational bound above it; their distance is the posterior's KL.",
     "eval/valid_importance_ess": "Effective number of the validation's importance samples.",
     "eval/running_nll": _NLL + "of some validation images, log Z by the populations that follow.",
@@ -117,6 +118,7 @@ class Summaries:
         """The validation's numbers."""
         values = {
             "eval/valid_nll": result.nll,
+            "eval/valid_nll_stderr": result.nll_stderr,
             "eval/valid_neg_elbo": result.neg_elbo,
             "eval/valid_importance_ess": result.ess,
         }
