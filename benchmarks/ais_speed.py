@@ -22,15 +22,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 flags.DEFINE_string("export_dir", None, "a trained model: the folder of its SavedModel")
 flags.DEFINE_string("images", None, "an .npz with the array `test`, for that model")
-flags.DEFINE_integer("prior_chains", 1000, "", lower_bound=2)
-flags.DEFINE_integer("prior_temperatures", 6001, "", lower_bound=2)
+flags.DEFINE_integer("prior_chains", 4000, "", lower_bound=2)
+flags.DEFINE_integer("prior_temperatures", 1501, "", lower_bound=2)
 flags.DEFINE_integer("posterior_chains", 50, "", lower_bound=2)
 flags.DEFINE_integer("posterior_temperatures", 51, "", lower_bound=2)
 FLAGS = flags.FLAGS
 
 
 def trained() -> tuple[list, list]:
-    """b1, b2, w of the model's prior, and of its posteriors of 1000 images."""
+    """b1, b2 and w, or u and v, of the model's prior, and of its posteriors of 1000 images."""
     import tensorflow as tf
 
     model = tf.saved_model.load(FLAGS.export_dir).signatures
@@ -38,7 +38,7 @@ def trained() -> tuple[list, list]:
         order = np.random.default_rng(0).permutation(len(file["test"]))[:1000]
         images = tf.constant(file["test"][order], tf.float32)
     return tuple(
-        [rbm[k].numpy() for k in ("b1", "b2", "w")]
+        [rbm[k].numpy() for k in ("b1", "b2", "w", "u", "v") if k in rbm]
         for rbm in (model["prior"](), model["encode"](x=images))
     )
 
@@ -57,15 +57,17 @@ def timed(params: list, base: str, num_temperatures: int, num_chains: int) -> di
     from sampler import gibbs, seeds
     from sampler.annealing import ais, schedules
     from sampler.annealing import bridge as bridges
-    from sampler.machines.rbm import RBM
+    from sampler.machines.machine import AnyMachine
+    from sampler.machines.rbm import RBM, LowRankRBM
 
     @tf.function(jit_compile=True, autograph=False)
-    def means(rbm: RBM, seed: tf.Tensor) -> list[tf.Tensor]:
+    def means(rbm: AnyMachine, seed: tf.Tensor) -> list[tf.Tensor]:
         state = gibbs.initial(rbm, num_chains, seeds.fold_in(seed, 0))
         state = gibbs.run(rbm, state, 20, seeds.fold_in(seed, 1))
         return [tf.reduce_mean(tf.sigmoid(rbm.natural(k, state)), -2) for k in range(2)]
 
-    rbm, seconds = RBM(*(tf.constant(p) for p in params)), []
+    rbm = (RBM if len(params) == 3 else LowRankRBM)(*(tf.constant(p) for p in params))
+    seconds = []
     for number in range(2):
         started = time.perf_counter()
         if base == "means":

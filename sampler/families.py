@@ -8,7 +8,7 @@ compared and hashed, and a `tf.function` is traced once for each.
 
 import dataclasses
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -47,8 +47,13 @@ class Family:
         """A(eta) = log sum_x base(x) exp(eta x) of each unit, [..., units]."""
         raise NotImplementedError
 
-    def log_partition_change(self, eta: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
-        """A(eta + change) - A(eta), [..., units], with an error relative to `change`."""
+    def log_partition_change(
+        self, eta: tf.Tensor, change: tf.Tensor, gentle: bool = False
+    ) -> tf.Tensor:
+        """A(eta + change) - A(eta), [..., units], with an error relative to `change`.
+
+        `gentle` promises that all changes lie within 1.
+        """
         raise NotImplementedError
 
     def entropy(self, mean: tf.Tensor) -> tf.Tensor:
@@ -91,18 +96,27 @@ class Bernoulli(Family):
         """softplus(eta)."""
         return tf.nn.softplus(eta)
 
-    def log_partition_change(self, eta: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
-        """softplus(eta + change) - softplus(eta).
+    def log_partition_change(
+        self, eta: tf.Tensor, change: tf.Tensor, gentle: bool = False
+    ) -> tf.Tensor:
+        """softplus(eta + change) - softplus(eta) = log1p(sigmoid(eta) (e^change - 1)).
 
-        With s = sign(change), d = |change| it is min(change, 0) + log1p(sigmoid(s eta) (e^d - 1)):
-        all terms in the logarithm are positive.
+        Where changes are large that would cancel, and with s = sign(change), d = |change| it is
+        min(change, 0) + log1p(sigmoid(s eta) (e^d - 1)): all terms in the logarithm are positive.
         """
+        mean = tf.sigmoid(eta)  # what eta is sampled by: one for both
 
         def small() -> tf.Tensor:
-            share = tf.sigmoid(tf.where(change < 0, -eta, eta))
-            return tf.minimum(change, 0) + tf.math.log1p(share * tf.math.expm1(abs(change)))
+            return tf.math.log1p(mean * tf.math.expm1(change))
 
-        return _unless_large(self, eta, change, small)
+        def large() -> tf.Tensor:
+            size = tf.minimum(abs(change), _LARGE)
+            share = tf.sigmoid(tf.where(change < 0, -eta, eta))
+            signed = tf.minimum(change, 0) + tf.math.log1p(share * tf.math.expm1(size))
+            plain = self.log_partition(eta + change) - self.log_partition(eta)
+            return tf.where(size < _LARGE, signed, plain)
+
+        return small() if gentle else tf.cond(tf.reduce_max(abs(change)) > 1, large, small)
 
     def entropy(self, mean: tf.Tensor) -> tf.Tensor:
         """-m log m - (1 - m) log(1 - m); 0 at 0 and at 1."""
@@ -135,9 +149,11 @@ class Spin(Family):
         """log(2 cosh(eta))."""
         return tf.nn.softplus(2 * eta) - eta
 
-    def log_partition_change(self, eta: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
+    def log_partition_change(
+        self, eta: tf.Tensor, change: tf.Tensor, gentle: bool = False
+    ) -> tf.Tensor:
         """That of the bit with logit 2 eta, less the change of eta."""
-        return Bernoulli().log_partition_change(2 * eta, 2 * change) - change
+        return Bernoulli().log_partition_change(2 * eta, 2 * change, gentle) - change
 
     def entropy(self, mean: tf.Tensor) -> tf.Tensor:
         """That of the bit (1 + x) / 2."""
@@ -197,7 +213,9 @@ class Gaussian(Family):
         """eta^2 / (2 precision)."""
         return eta**2 / (2 * self._of(eta))
 
-    def log_partition_change(self, eta: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
+    def log_partition_change(
+        self, eta: tf.Tensor, change: tf.Tensor, gentle: bool = False
+    ) -> tf.Tensor:
         """change (2 eta + change) / (2 precision)."""
         return change * (2 * eta + change) / (2 * self._of(eta))
 
@@ -269,7 +287,9 @@ class Categorical(Family):
         """logsumexp over each unit's q numbers."""
         return tf.reduce_logsumexp(self._split(eta), -1)
 
-    def log_partition_change(self, eta: tf.Tensor, change: tf.Tensor) -> tf.Tensor:
+    def log_partition_change(
+        self, eta: tf.Tensor, change: tf.Tensor, gentle: bool = False
+    ) -> tf.Tensor:
         """log sum_i p_i e^d_i = max d + log1p(sum_i p_i (e^(d_i - max d) - 1)) of changes d."""
         probabilities, change = tf.nn.softmax(self._split(eta)), self._split(change)
         largest = tf.reduce_max(change, -1, keepdims=True)
@@ -287,12 +307,3 @@ class Categorical(Family):
         """Whether each unit's numbers are probabilities that add up to 1."""
         sums = mean.reshape(*mean.shape[:-1], -1, self.num_states).sum(-1)
         return bool(np.all(mean >= 0) and np.all(abs(sums - 1) < 1e-3))
-
-
-def _unless_large(family: Family, eta: tf.Tensor, change: tf.Tensor, small: Any) -> tf.Tensor:
-    """`small()`, or the plain difference where a change is so large that exp may overflow."""
-
-    def subtracted() -> tf.Tensor:
-        return family.log_partition(eta + change) - family.log_partition(eta)
-
-    return tf.cond(tf.reduce_max(abs(change)) > _LARGE, subtracted, small)

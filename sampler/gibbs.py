@@ -84,7 +84,7 @@ def run(
     """
     machine, seed = machine.cast(), seeds.as_seed(seed)
     expect(not isinstance(num_sweeps, int) or num_sweeps > 0, "num_sweeps", num_sweeps, "1 or more")
-    columns = machine.columns() if clamp is None else None
+    columns = machine.columns(None) if clamp is None else None
     if columns is not None:
         return turned(_run(columns, turned(state), num_sweeps, seed))
     like = next(x for x in state if x is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from sampler import checks, gibbs, mean_field, seeds
@@ -56,9 +57,9 @@ class Bridge(NamedTuple):
             return (tf.zeros(tf.concat([batch, [num_chains, 0]], 0)),)
         return gibbs.independent(self.machine.families, self.base[:-1], num_chains, seed)
 
-    def columns(self) -> Bridge | None:
+    def columns(self, num_chains: int | None) -> Bridge | None:
         """The bridge for states with the chains last, where its machine is faster so."""
-        machine = self.machine.columns()
+        machine = self.machine.columns(num_chains)
         return None if machine is None else Bridge(machine, self.base)
 
     def slope(self) -> AnyMachine:
@@ -75,7 +76,22 @@ class Bridge(NamedTuple):
             coupling *= beta
         return self.machine.with_chains(base + beta * (field - base), coupling, state)
 
-    def log_weight(self, state: State, beta: tf.Tensor, new_beta: tf.Tensor) -> tf.Tensor:
+    def gentle(self, betas: np.ndarray) -> bool:
+        """Whether no step along `betas` can move a natural parameter of the last block by over 1.
+
+        Bits, spins and one-hot vectors are at most 1, so that the sizes of fields and couplings
+        bound it; of Gaussian blocks nothing does.
+        """
+        kept = self.machine.families[: len(self.base) - 1]
+        if not all(family.discrete for family in kept):
+            return False
+        ones = tuple(tf.ones_like(field)[..., None, :] for field in self.base[:-1])
+        sizes = self.slope().map(tf.abs).natural(len(kept), ones)
+        return bool(abs(np.diff(betas)).max() * tf.reduce_max(sizes) <= 1)
+
+    def log_weight(
+        self, state: State, beta: tf.Tensor, new_beta: tf.Tensor, gentle: bool = False
+    ) -> tf.Tensor:
         """log of the ratio of unnormalised probabilities at two temperatures, float64, [..., C].
 
         The last block is summed out. The rounding is relative to the step, however small.
@@ -83,13 +99,15 @@ class Bridge(NamedTuple):
         Args:
           state: of the kept blocks.
           beta, new_beta: inverse temperatures, scalars, or [C] for each chain's own.
+          gentle: no natural parameter moves by over 1, so that no step need be looked at first.
         """
         step = tf.convert_to_tensor(new_beta - beta, tf.float32)
         slope, last = self.slope(), len(self.base) - 1
-        eta = self.natural(last, state, beta)
-        change = self.machine.across(step) * slope.natural(last, state)
-        summed = self.machine.families[last].log_partition_change(eta, change)
-        total = tf.reduce_sum(summed, self.machine.unit_axis)
+        # at the new temperature, from which a sweep goes on to draw the last block
+        eta = self.natural(last, state, new_beta)
+        back = self.machine.across(-step) * slope.natural(last, state)
+        summed = self.machine.families[last].log_partition_change(eta, back, gentle)
+        total = -tf.reduce_sum(summed, self.machine.unit_axis)
         if last:
             total += step * slope.interaction(state)
         return tf.cast(total, tf.float64)

@@ -46,16 +46,22 @@ def anneal(bridge: Bridge, chains: Chains, betas: tf.Tensor, seed: tf.Tensor) ->
 
 
 def _anneal(
-    bridge: Bridge, chains: Chains, betas: tf.Tensor, seed: tf.Tensor, reverse: bool = False
+    bridge: Bridge,
+    chains: Chains,
+    betas: tf.Tensor,
+    seed: tf.Tensor,
+    reverse: bool = False,
+    gentle: bool = False,
 ) -> tuple[Chains, tf.Tensor]:
     """The chains at the end, and `_sums` of the weights after each step, [..., 2, T - 1].
 
     Backwards every step is the time reversal of a forward one: the sweep comes before the weight.
+    `gentle` as for `Bridge.log_weight`.
     """
-    columns = bridge.columns()
+    columns = bridge.columns(chains.log_weights.shape[-1])
     if columns is not None:
         start = Chains(turned(chains.state), chains.log_weights)
-        moved, sums = _anneal(columns, start, betas, seed, reverse)
+        moved, sums = _anneal(columns, start, betas, seed, reverse, gentle)
         return Chains(turned(moved.state), moved.log_weights), sums
     count = tf.shape(betas)[0] - 1
     shape = chains.log_weights.shape[:-1] + [2]
@@ -65,7 +71,7 @@ def _anneal(
         beta, new_beta, step_seed = betas[i], betas[i + 1], seeds.fold_in(seed, i)
         if reverse:
             state = bridge.sweep(state, beta, step_seed, reverse=True)
-        log_weights += bridge.log_weight(state, beta, new_beta)
+        log_weights += bridge.log_weight(state, beta, new_beta, gentle)
         if not reverse:
             state = bridge.sweep(state, new_beta, step_seed)
         return i + 1, state, log_weights, trace.write(i, _sums(log_weights))
@@ -78,7 +84,10 @@ def _anneal(
 
 def _sums(log_weights: tf.Tensor) -> tf.Tensor:
     """log sum w and log sum w^2 over chains, [..., 2]."""
-    return tf.stack([tf.reduce_logsumexp(k * log_weights, -1) for k in (1, 2)], -1)
+    largest = tf.reduce_max(log_weights, -1)
+    weights = tf.exp(log_weights - largest[..., None])
+    sums = [tf.reduce_sum(weights, -1), tf.reduce_sum(weights**2, -1)]
+    return tf.stack([k * largest + tf.math.log(s) for k, s in enumerate(sums, 1)], -1)
 
 
 _anneal_compiled = tf.function(_anneal, jit_compile=True, autograph=False)
@@ -135,8 +144,9 @@ def _anneal_pieces(
     """Each piece moved along `betas`, and `_sums` of each row of pieces, [B, 2, T - 1]."""
     moved, sums, at, reverse = [], [], tf.constant(betas), bool(betas[-1] < betas[0])
     for i, row in enumerate(pieces):
+        how = reverse, row[0].bridge.gentle(betas)
         done = [
-            _anneal_compiled(p.bridge, Chains(*p[1:]), at, seeds.fold_in(seed, i, j), reverse)
+            _anneal_compiled(p.bridge, Chains(*p[1:]), at, seeds.fold_in(seed, i, j), *how)
             for j, p in enumerate(row)
         ]
         moved.append([chunks.Piece(p.bridge, *d[0]) for p, d in zip(row, done, strict=True)])

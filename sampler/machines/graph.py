@@ -67,13 +67,14 @@ class GraphMachine(AnyMachine):
 
     def interaction(self, state: State) -> tf.Tensor:
         """As `AnyMachine.interaction`, with the chains last."""
-        columns = self.columns()
+        columns = self.columns(None)
         if columns is None:
             return super().interaction(state)
         return columns.interaction(turned(state))
 
-    def columns(self) -> GraphMachine | None:
+    def columns(self, num_chains: int | None) -> GraphMachine | None:
         """The machine for states [..., n_k, C]: sweeps take a third of the time."""
+        del num_chains
         if self.unit_axis == -2:
             return None
         return GraphMachine(self.graph, self.fields, self.values, -2)

@@ -57,8 +57,8 @@ class AnyMachine:
         """The root of the mean of W^2 over pairs of units and batch, a scalar."""
         raise NotImplementedError
 
-    def columns(self) -> Any:
-        """The machine for states [..., n_k, C], if all is faster so; else None."""
+    def columns(self, num_chains: int | None) -> Any:
+        """The machine for states [..., n_k, C], if so many chains are faster so; else None."""
         return None
 
     def beside(self, x: tf.Tensor) -> tf.Tensor:

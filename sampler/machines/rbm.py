@@ -13,6 +13,8 @@ from sampler.machines.machine import AnyMachine, State
 
 _Self = TypeVar("_Self", bound="TwoBlocks")
 
+_MANY = 256
+
 
 class TwoBlocks(AnyMachine, tuple[Any, ...]):
     """What RBMs have in common; a subclass brings `families`, and names its tensors in `AXES`.
@@ -69,6 +71,14 @@ class RBM(namedtuple("RBM", "b1 b2 w"), TwoBlocks):
     AXES = {"b1": ("n1",), "b2": ("n2",), "w": ("n1", "n2")}
     families = (Bernoulli(), Bernoulli())
 
+    def columns(self, num_chains: int | None) -> Any:
+        """The RBM for states [..., n_k, C], for many chains of one: 0.6 to 0.8 of the time.
+
+        Sums over units then run along the chains, as does what products leave of vectors of 16.
+        """
+        many = num_chains is not None and num_chains >= _MANY
+        return _Columns(*self) if many and self.batch_shape.num_elements() == 1 else None
+
     def mean_energy(self, state: State, weights: tf.Tensor) -> tf.Tensor:
         """sum_c weights_c E(z_c), [...], for weights [..., C]; from the states' moments.
 
@@ -89,3 +99,18 @@ class LowRankRBM(namedtuple("LowRankRBM", "b1 b2 u v"), TwoBlocks):
     __slots__ = ()
     AXES = {"b1": ("n1",), "b2": ("n2",), "u": ("n1", "r"), "v": ("n2", "r")}
     families = (Bernoulli(), Bernoulli())
+
+
+class _Columns(namedtuple("_Columns", "b1 b2 w"), TwoBlocks):
+    """An RBM of bits for states [..., n_k, C]."""
+
+    __slots__ = ()
+    families = RBM.families
+    unit_axis = -2
+
+    def coupling(self, k: int, state: State) -> tf.Tensor | float:
+        """As `AnyMachine.coupling`, [..., n_k, C]."""
+        other = 1 - k
+        if other >= len(state) or state[other] is None:
+            return 0.0
+        return tf.matmul(self.w, state[other], transpose_a=k == 1)

@@ -226,7 +226,7 @@ def test_a_mode_hidden_from_the_forward_run_is_shown_by_the_bracket():
     """From its biases the forward run misses almost log 2, certain of it; the bracket does not."""
     params = two_modes()
     truth, path = oracles.log_z(*params), bridges.from_fields(rbm_of(params))
-    bracket = ais.log_z_bracket(path, schedules.linear(201), 1000, SEED, 50)
+    bracket = ais.log_z_bracket(path, schedules.linear(201), 200, SEED, 50)
     assert bracket.forward.log_z < truth - 0.6 < truth - 20 * bracket.forward.stderr
     assert bracket.forward.warnings() == []
     assert bracket.lower <= truth <= bracket.upper and not bracket.tight
