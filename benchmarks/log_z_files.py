@@ -2,9 +2,9 @@
 
   python benchmarks/log_z_files.py --folder=FOLDER --seeds=20
 
-The folder has `.npz` files, and truth.json with log Z by the files' stems. An answer is right within
-5 of its errors + .02 nats, or inside the interval that it gives; wrong without a warning is silent.
-The last line is JSON.
+The folder has `.npz` files, and truth.json with log Z by the files' stems. An answer is right
+within 5 of its errors + .02 nats, or inside the interval that it gives; wrong without a warning is
+silent. The last line is JSON.
 """
 
 from __future__ import annotations

@@ -85,7 +85,8 @@ class Bridge(NamedTuple):
         kept = self.machine.families[: len(self.base) - 1]
         if not all(family.discrete for family in kept):
             return False
-        ones = tuple(tf.ones_like(field)[..., None, :] for field in self.base[:-1])
+        ones = tuple(tf.ones_like(base)[..., None, :] for base in self.base[:-1])
+        ones = ones or (self.base[0][..., None, :0],)
         sizes = self.slope().map(tf.abs).natural(len(kept), ones)
         return bool(abs(np.diff(betas)).max() * tf.reduce_max(sizes) <= 1)
 

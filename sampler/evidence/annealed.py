@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from sampler import seeds
-from sampler.evidence import backwards, strata
+from sampler.evidence import backwards
 from sampler.evidence.answer import LogZ
 from sampler.evidence.search import CHAINS, ROWS, Round, Search
 from sampler.machines.machine import AnyMachine
-from sampler.weights.estimates import LEAST_ESS, Samples
+from sampler.weights.estimates import CONTRADICTION, LEAST_ESS, Samples
 
 FIRST = 251
 """Temperatures of the first round; each next one doubles the steps."""
@@ -82,7 +82,7 @@ def _doubts(
             "was not reached"
         )
     for name, (value, error) in found.said.items():
-        apart = value - log_z - strata.CONTRADICTION * (error + stderr)
+        apart = value - log_z - CONTRADICTION * (error + stderr)
         if apart > 1e-3:
             doubts.append(f"base {name} says {value:.6g} +- {error:.2g}, more than the answer")
     return doubts

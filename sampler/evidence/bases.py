@@ -9,8 +9,8 @@ from sampler import modes, seeds
 from sampler.annealing import bridge as bridges
 from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
-from sampler.evidence.strata import CONTRADICTION
 from sampler.machines.machine import AnyMachine
+from sampler.weights.estimates import CONTRADICTION
 
 NUM_TEMPERATURES, NUM_CHAINS = 101, 100
 """Of the short runs."""
@@ -20,6 +20,7 @@ NUM_MODES = 4
 
 _ERRORS = 2.0
 _HOPELESS = 0.5
+_IMPROBABLE = 7.0  # e^-7 is 1 in 1100
 
 
 class Choice(NamedTuple):
@@ -44,9 +45,13 @@ class Choice(NamedTuple):
         return dict(zip(self.names, pairs, strict=True))
 
     def doubts(self, log_z: np.ndarray, stderr: np.ndarray) -> list[str]:
-        """Warnings where a short run has found more than an answer [...] has."""
-        few = np.where(self.stderr < _HOPELESS, self.stderr, np.inf)
-        more = self.log_z - log_z - CONTRADICTION * (few + stderr)
+        """Warnings where a short run has found more than an answer [...] has.
+
+        E[estimate of Z] = Z: that one is too large by c nats has a probability of at most e^-c,
+        whatever its weights are.
+        """
+        error = np.where(self.stderr < _HOPELESS, CONTRADICTION * self.stderr, np.inf)
+        more = self.log_z - log_z - np.minimum(error, _IMPROBABLE) - CONTRADICTION * stderr
         return [
             f"the base {name} says {self.log_z[b][more[b] > 0].flat[0]:.6g} "
             f"+- {self.stderr[b][more[b] > 0].flat[0]:.2g}, more than the answer"

@@ -13,7 +13,7 @@ from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
 from sampler.evidence import strata
 from sampler.machines.machine import AnyMachine, State
-from sampler.weights.estimates import Samples, estimate
+from sampler.weights.estimates import CONTRADICTION, Samples, estimate
 
 ROWS = 16
 """Runs of a round, each from a base; many runs may share one."""
@@ -108,9 +108,9 @@ class Search:
         """Whether the bases that no mode ties down agree with the answer, or are proven wrong."""
         log_z, stderr = found.parts.log_z, found.parts.stderr
         return all(
-            abs(value - log_z) < strata.CONTRADICTION * np.hypot(error, stderr) + 1e-3
+            abs(value - log_z) < CONTRADICTION * np.hypot(error, stderr) + 1e-3
             and error < _SETTLED
-            or value + strata.CONTRADICTION * error < log_z - strata.CONTRADICTION * stderr
+            or value + CONTRADICTION * error < log_z - CONTRADICTION * stderr
             for value, error in (found.said[name] for name in self.fixed)
         )
 

@@ -17,15 +17,12 @@ import tensorflow as tf
 
 from sampler.machines.machine import AnyMachine, State
 from sampler.modes import Modes
-from sampler.weights.estimates import LEAST_ESS
+from sampler.weights.estimates import CONTRADICTION, LEAST_ESS
 
 CLIP = 0.05
 """Means are kept so far from their ends where modes compete for a state."""
 
 _FLOOR = 1e-6
-
-CONTRADICTION = 4.0
-"""Standard errors by which two estimates must differ to contradict one another."""
 
 
 class Table(NamedTuple):

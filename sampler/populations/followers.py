@@ -27,16 +27,13 @@ from sampler.annealing import chains, schedules
 from sampler.machines.machine import AnyMachine, State
 from sampler.populations import result
 from sampler.populations.population import RESAMPLE_BELOW, of_fields, resample
-from sampler.weights.estimates import Samples
+from sampler.weights.estimates import CONTRADICTION, Samples
 
 NUM_RUNS, NUM_CHAINS, NUM_SWEEPS = 8, 128, 2
 """Independent populations, chains of each, and sweeps after each step."""
 
 NUM_TEMPERATURES = 251
 """Of the annealing from the uniform distribution."""
-
-CONTRADICTION = 4.0
-"""Standard errors by which estimates must differ to contradict one another."""
 
 STEP_VARIANCE = 0.1
 """Variance of the chains' log-weights that a step may have."""

@@ -18,6 +18,9 @@ Measured on 14,000 short runs (7+7 units, 20 to 200 chains) above it: z-scores h
 deviation of 1.07, and 4 in 10,000 pass 5; below it, 1.2 to 2.8, and up to 8 in 100.
 """
 
+CONTRADICTION = 4.0
+"""Standard errors by which two estimates must differ to contradict one another."""
+
 
 class Samples(NamedTuple):
     """Weighted samples of machines with batch dimensions [...].

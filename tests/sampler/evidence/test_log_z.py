@@ -69,6 +69,10 @@ def test_a_base_is_chosen_by_what_it_finds():
     assert abs(float(right.log_z) - truth) < 5 * float(right.stderr) + 1e-3
     assert "more than the answer" in found.doubts(np.array(truth - 10), np.array(0.1))[0]
     assert found.doubts(right.log_z.numpy(), right.stderr.numpy()) == []
+    # a short run of hopeless weights that has found far more is proof all the same
+    rough = found._replace(log_z=found.log_z[:1] + 20, stderr=np.array([3.0]), names=["rough"])
+    assert "rough" in rough.doubts(rough.log_z[0] - 8, np.array(0.1))[0]
+    assert rough.doubts(rough.log_z[0] - 5, np.array(0.1)) == []
     both = bases.choose(machine.copies(2))
     assert both.chosen.shape == (2,)
     assert np.all(np.array(both.names)[both.chosen] != "uniform")
