@@ -16,7 +16,9 @@ from sampler.command_line.files import check_folder
 
 options.define(num_images=0)
 flags.DEFINE_integer("num_samples", 4000, "importance samples of each image", lower_bound=1)
-flags.DEFINE_integer("num_temperatures", 10, "AIS temperatures of each posterior", lower_bound=2)
+flags.DEFINE_integer(
+    "num_temperatures", 0, "AIS temperatures of each posterior; 0: as many as pay", lower_bound=0
+)
 flags.DEFINE_integer(
     "prior_temperatures", 10_000, "AIS temperatures of the prior, each way", lower_bound=2
 )

@@ -71,7 +71,7 @@ GROUPS = {
         "eval_every": "steps between validations; the best model by them is tested",
         "valid_samples": "importance samples of each image in a validation",
         "eval_samples": "importance samples of each image in the final test",
-        "num_temperatures": "AIS temperatures of each posterior in evaluations",
+        "num_temperatures": "AIS temperatures of each posterior in evaluations; 0: as many as pay",
         "prior_temperatures": "AIS temperatures of the prior's log Z in evaluations, each way",
     },
 }

@@ -176,13 +176,14 @@ class Answers:
         condition: Any = None,
         num_samples: int = 1000,
         seed: int = 0,
-        num_temperatures: int = 10,
+        num_temperatures: int = 0,
         prior_temperatures: int = PRIOR_TEMPERATURES,
         verbose: bool = False,
     ) -> Evaluation:
         """The NLL of images with its error, and log Z of the prior with its bracket.
 
-        The command line's evaluation; see `Evaluation` and `log_likelihood`.
+        The command line's evaluation; see `Evaluation` and `log_likelihood`. With 0 of them,
+        posteriors are annealed at as many temperatures as pay.
         """
         data = self.data(x, condition)
         settings = num_samples, num_temperatures, prior_temperatures, count(data)

@@ -116,7 +116,7 @@ class Config:
     eval_every: int = 20_000
     valid_samples: int = 100
     eval_samples: int = 4000
-    num_temperatures: int = 10
+    num_temperatures: int = 0
     prior_temperatures: int = 10_000
     checkpoint_every: int = 5000
     strategy: str = "none"
@@ -132,8 +132,12 @@ class Config:
             _require(getattr(self, name) > 0, name, getattr(self, name), "a positive number")
         self._check_sides()
         self._check_posterior()
-        for name in ("num_temperatures", "prior_temperatures"):
-            _require(getattr(self, name) >= 2, name, getattr(self, name), "at least 2")
+        for name, rest in (
+            ("num_temperatures", ", or 0: as many as pay"),
+            ("prior_temperatures", ""),
+        ):
+            found = getattr(self, name)
+            _require(found >= 2 or bool(rest and not found), name, found, f"at least 2{rest}")
         for name in ("coupling_scale", "coupling_rank", "weight_decay", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "zero or more")
         for name in ("constant_rate", "kl_warmup"):

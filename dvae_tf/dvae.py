@@ -56,7 +56,7 @@ class DVAE(Answers, Wiring):
         weight_decay: float = 1e-4,
         seed: int = 0,
         valid_samples: int = 100,
-        num_temperatures: int = 10,
+        num_temperatures: int = 0,
         prior_temperatures: int = PRIOR_TEMPERATURES,
         jit_compile: bool = True,
     ) -> None:
@@ -74,7 +74,7 @@ class DVAE(Answers, Wiring):
           weight_decay: factor of 1/2 ||v||^2 over kernels, batch norms' gammas, prior couplings.
           seed: of everything random in training and validation.
           valid_samples: importance samples per image in a validation.
-          num_temperatures: of each posterior's annealing in it.
+          num_temperatures: of each posterior's annealing in it; 0: as many as pay.
           prior_temperatures: of the prior's, each way.
           jit_compile: whether XLA compiles the step; turn off for layers that it does not know.
 
@@ -255,7 +255,7 @@ class DVAE(Answers, Wiring):
 
 def _check_settings(given: dict[str, Any]) -> None:
     """Raises ValueError for an argument of `compile` that is not accepted."""
-    least = {"num_samples": 1, "valid_samples": 1, "num_temperatures": 2, "prior_temperatures": 2}
+    least = {"num_samples": 1, "valid_samples": 1, "num_temperatures": 0, "prior_temperatures": 2}
     for name, bound in {**least, "kl_warmup": 0, "weight_decay": 0, "seed": 0}.items():
         if not given[name] >= bound:
             raise ValueError(f"{name}: found {given[name]}; accepted: {bound} or more")

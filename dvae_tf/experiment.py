@@ -126,7 +126,7 @@ def _finish(trainer: Trainer, log_dir: Path, metrics: dict[str, Any] | None) -> 
         say("exporting…")
         directory = log_dir / run_folder.EXPORT
         write_atomically(directory / run_folder.IMAGES, json.dumps(trainer.dataset.fingerprints))
-        model.export_with(directory, metrics["log_z_prior"], config.num_temperatures)
+        model.export_with(directory, metrics["log_z_prior"], metrics["num_temperatures"])
     if any(name.endswith(".png") and name != run_folder.CURVES for name in missing):
         say("drawing samples…")
         _attempt(save_pictures, model, trainer.dataset, log_dir, config.seed)
@@ -249,7 +249,7 @@ def _metrics(result: Evaluation, trainer: Trainer, config: Config) -> dict[str, 
         **fields,
         **seconds,
         "valid_nll": trainer.best_nll,
-        "num_temperatures": config.num_temperatures,
+        "temperatures_asked": config.num_temperatures,
         "prior_temperatures": config.prior_temperatures,
         "steps": config.num_steps,
         "seconds": trainer.seconds,

@@ -59,7 +59,9 @@ def finished(log_dir: Path, config: Config) -> dict[str, Any] | None:
         return None
     ours = {name: getattr(config, name) for name in EVALUATION} | {"steps": config.num_steps}
     found = {"eval_samples": metrics.get("num_samples"), **metrics}
+    found["num_temperatures"] = metrics.get("temperatures_asked")
     # what an older version did not write down was config.json's
+    found = {k: v for k, v in found.items() if v is not None}
     same = all(found.get(k, getattr(theirs, k, v)) == v for k, v in ours.items())
     return metrics if same else None
 

@@ -29,6 +29,7 @@ class Evaluation:
       nll_stderr: standard deviation over the images / sqrt(number of images); NaN of one image.
       neg_elbo: minus the variational bound of the discrete model.
       num_images, num_samples: images and importance samples for each.
+      num_temperatures: of each posterior's annealing.
       log_z_prior: the forward AIS estimate of log Z_theta, which `nll` and `neg_elbo` contain.
       log_z_prior_lower, log_z_prior_upper: the bracket; `nll` moves with log Z_theta one to one.
         None, all three, where the prior plays no part.
@@ -43,6 +44,7 @@ class Evaluation:
     neg_elbo: float
     num_images: int
     num_samples: int
+    num_temperatures: int
     log_z_prior: float | None
     log_z_prior_lower: float | None
     log_z_prior_upper: float | None
@@ -71,7 +73,8 @@ class Evaluation:
         """The results in a few lines."""
         lines = [
             f"NLL      {self.nll:.3f} ± {self.nll_stderr:.3f} nats ({self.num_images} images, "
-            f"{self.num_samples} samples each, mean ESS {self.ess:.0f})",
+            f"{self.num_samples} samples at {self.num_temperatures} temperatures each, mean ESS "
+            f"{self.ess:.0f})",
             f"-ELBO    {self.neg_elbo:.3f} nats",
         ]
         if self.log_z_prior is not None:
@@ -118,7 +121,7 @@ class Evaluator:
     Args:
       model: the model.
       num_samples: importance samples per image.
-      num_temperatures: of each posterior's annealing.
+      num_temperatures: of each posterior's annealing; 0: as many as pay, chosen at each call.
       prior_temperatures: of the prior's annealing, each way.
       num_images: how many images a call will bring, at most.
       seed: of the run.
@@ -162,6 +165,7 @@ class Evaluator:
             bracket = prior_log_z(self.model, self.prior_temperatures, prior_seed, show_progress)
         images_started = time.perf_counter()
         hidden = not show_progress
+        self.likelihood.choose_temperatures(images, seeds.fold_in(self.seed, 3))
         with Progress(count(images), description, "image", hidden=hidden) as bar:
             result = self.likelihood(images, image_seed, bar.update)
         images_done = time.perf_counter()
@@ -174,14 +178,14 @@ class Evaluator:
             )
         finished = time.perf_counter()
         rate = count(images) / (images_done - images_started)
-        summary = _summarise(result, bracket, self.likelihood.num_samples, finished - started, rate)
+        summary = _summarise(result, bracket, self.likelihood, finished - started, rate)
         return dataclasses.replace(summary, found=tuple(found))
 
 
 def _summarise(
     result: Likelihood,
     bracket: ais.Bracket | None,
-    num_samples: int,
+    likelihood: LikelihoodOfMany,
     seconds: float,
     images_per_second: float,
 ) -> Evaluation:
@@ -196,7 +200,8 @@ def _summarise(
         nll_stderr=float(spread / np.sqrt(len(nll))),
         neg_elbo=float(log_z - np.mean(result.elbo)),
         num_images=len(nll),
-        num_samples=num_samples,
+        num_samples=likelihood.num_samples,
+        num_temperatures=len(likelihood.betas),
         log_z_prior=ends[0],
         log_z_prior_lower=ends[1],
         log_z_prior_upper=ends[2],

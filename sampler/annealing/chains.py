@@ -41,8 +41,12 @@ def initial(bridge: Bridge, num_chains: int | tf.Tensor, seed: tf.Tensor) -> Cha
 
 
 def anneal(bridge: Bridge, chains: Chains, betas: tf.Tensor, seed: tf.Tensor) -> Chains:
-    """Moves chains along rising `betas` (float32, [T]): weight, then sweep."""
-    return _anneal(bridge, chains, betas, seed)[0]
+    """Moves chains along `betas` (float32, [T]): weight, then sweep.
+
+    Where the last number is repeated, it counts once: one graph serves schedules of any length.
+    """
+    count = tf.reduce_sum(tf.cast(betas != betas[-1], tf.int32))
+    return _anneal(bridge, chains, betas, seed, count=count)[0]
 
 
 def _anneal(
@@ -52,20 +56,22 @@ def _anneal(
     seed: tf.Tensor,
     reverse: bool = False,
     gentle: bool = False,
+    count: tf.Tensor | None = None,
 ) -> tuple[Chains, tf.Tensor]:
     """The chains at the end, and `_sums` of the weights after each step, [..., 2, T - 1].
 
     Backwards every step is the time reversal of a forward one: the sweep comes before the weight.
-    `gentle` as for `Bridge.log_weight`.
+    `gentle` as for `Bridge.log_weight`; of T - 1 steps the first `count` are taken.
     """
     columns = bridge.columns(chains.log_weights.shape[-1])
     if columns is not None:
         start = Chains(turned(chains.state), chains.log_weights)
-        moved, sums = _anneal(columns, start, betas, seed, reverse, gentle)
+        moved, sums = _anneal(columns, start, betas, seed, reverse, gentle, count)
         return Chains(turned(moved.state), moved.log_weights), sums
-    count = tf.shape(betas)[0] - 1
+    steps = tf.shape(betas)[0] - 1
+    count = steps if count is None else count
     shape = chains.log_weights.shape[:-1] + [2]
-    trace = tf.TensorArray(tf.float64, count, element_shape=shape)
+    trace = tf.TensorArray(tf.float64, steps, element_shape=shape)
 
     def body(i: tf.Tensor, state: State, log_weights: tf.Tensor, trace: tf.TensorArray) -> tuple:
         beta, new_beta, step_seed = betas[i], betas[i + 1], seeds.fold_in(seed, i)

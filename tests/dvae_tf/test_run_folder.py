@@ -192,7 +192,8 @@ def test_a_finished_run_is_evaluated_with_more(evaluated, tmp_path, monkeypatch,
 
 
 def renamed(fields: dict) -> dict:
-    return {"num_samples" if k == "eval_samples" else k: v for k, v in fields.items()}
+    names = {"eval_samples": "num_samples", "num_temperatures": "temperatures_asked"}
+    return {names.get(k, k): v for k, v in fields.items()}
 
 
 def test_results_without_checkpoints_are_never_trained_over(evaluated, tmp_path, capsys):

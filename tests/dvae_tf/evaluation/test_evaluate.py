@@ -11,11 +11,14 @@ import tensorflow as tf
 
 from dvae_tf.evaluation import evaluate
 from dvae_tf.evaluation.evaluate import Evaluator, prior_log_z
+from dvae_tf.evaluation.likelihood import CANDIDATES, LikelihoodOfMany
 from dvae_tf.factory import new_model
 from dvae_tf.posteriors.boltzmann import posterior_rbm
+from dvae_tf.tasks import Likelihood
 from sampler import seeds
 
 SAMPLES = 500
+SEED = seeds.make_seed(8)
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +135,35 @@ def test_probabilities_are_binarised_once():
     np.testing.assert_array_equal(drawn, evaluate.binary(pixels))
     # 20000 bits: five standard errors
     assert abs(drawn.mean() - 0.3) < 5 * np.sqrt(0.3 * 0.7 / drawn.size)
+
+
+class GrowsUpToNine:
+    """Stands in for `LikelihoodOfMany.__call__`, with more samples up to 9 temperatures."""
+
+    def __init__(self):
+        self.tried = []
+
+    def __call__(self, many, images, seed, progress_fn=None):
+        self.tried.append(len(many.betas))
+        ess = np.full(len(images), 100.0 * min(len(many.betas), 9))
+        return Likelihood(ess, ess, ess)
+
+
+def test_as_many_temperatures_are_taken_as_pay(monkeypatch, model, images):
+    stand_in = GrowsUpToNine()
+    monkeypatch.setattr(LikelihoodOfMany, "__call__", lambda *args: stand_in(*args))
+    many = LikelihoodOfMany(model, 20, 0, len(images))
+    many.choose_temperatures(images, SEED)
+    assert stand_in.tried == [3, 5, 9, 17] and len(many.betas) == 9
+    fixed = LikelihoodOfMany(model, 20, 4, len(images))
+    fixed.choose_temperatures(images, SEED)
+    assert len(stand_in.tried) == 4 and len(fixed.betas) == 4
+
+
+def test_a_schedule_with_its_end_repeated_is_the_schedule(model, images):
+    """Bit for bit: what lets one graph serve schedules of all lengths."""
+    plain, padded = (LikelihoodOfMany(model, 20, count, len(images)) for count in (5, 0))
+    padded.betas = plain.betas
+    assert len(padded._padded_betas()) == CANDIDATES[-1]
+    for found, expected in zip(padded(images, SEED), plain(images, SEED), strict=True):
+        np.testing.assert_array_equal(found, expected)
