@@ -45,6 +45,7 @@ _MODULES = {
     "reweighting": "populations.reweighting",
     "schedules": "annealing.schedules",
     "seeds": "seeds",
+    "temperature": "temperature",
 }
 """Modules that a user imports, and where they stand; the others serve these."""
 
