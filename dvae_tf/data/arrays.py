@@ -8,6 +8,7 @@ import numpy as np
 from dvae_tf.data import pixels
 from dvae_tf.data.dataset import SPLITS, DataError, Dataset, binarise, random_state
 from dvae_tf.progress import say
+from sampler.io import reading
 from sampler.io.errors import expect
 from sampler.io.npz import names_of, read_npy, read_npz
 
@@ -15,11 +16,11 @@ HELD_OUT = 0.1
 """Fraction of the train images that goes into each missing split."""
 
 NAMES = {
-    "train": ("train", "x_train", "train_images"),
+    "train": ("train", "x_train", "train_images", "images", "data", "arr_0"),
     "valid": ("valid", "x_valid", "valid_images", "val", "x_val", "val_images"),
     "test": ("test", "x_test", "test_images"),
 }
-"""What an .npz file may call the splits."""
+"""What an .npz file may call the splits, in capitals too; arr_0 is what has no name."""
 
 _ACCEPTED = "[N, D], [N, H, W], [N, H, W, channels] or [N, channels, H, W], 1 or 3 channels"
 
@@ -41,7 +42,11 @@ def load(path: Path) -> Dataset:
     if path.suffix.lower() == ".npy":
         return build(str(path), {"train": read_npy(path)}, dict.fromkeys(SPLITS, str(path)))
     found = names_of(path, "an .npz file with the arrays train, valid, test of numbers")
-    names = {split: next((n for n in NAMES[split] if n in found), split) for split in SPLITS}
+    lower = {name.lower(): name for name in found}
+    names = {s: next((lower[n] for n in NAMES[s] if n in lower), s) for s in SPLITS}
+    accepted = f"train images by the name {', '.join(NAMES['train'])}"
+    fit = names["train"] in found
+    expect(fit, str(path), f"the arrays {reading.listed(found)}", accepted, DataError)
     arrays = read_npz(path, [*names.values()], required=[names["train"]])
     where = {split: f"{path}: array {name!r}" for split, name in names.items()}
     return build(str(path), {s: arrays[n] for s, n in names.items() if n in arrays}, where)
@@ -67,8 +72,12 @@ def build(name: str, arrays: dict[str, np.ndarray], where: dict[str, str]) -> Da
 def _scaled(
     name: str, arrays: dict[str, np.ndarray], where: dict[str, str]
 ) -> dict[str, np.ndarray]:
-    """The arrays in [0, 1]: as they are, or, all of them, 0 to 255 scaled."""
-    if not all(pixels.is_eight_bit(a) for a in arrays.values()):
+    """The arrays in [0, 1]: as they are, or, all of them, 0 to 255 scaled.
+
+    Where one is of bytes the others are, too, however dark, unless they may be bits.
+    """
+    least = 2 if any(map(pixels.is_eight_bit, arrays.values())) else 128
+    if not all(pixels.is_eight_bit(a, least) for a in arrays.values()):
         return {split: pixels.check_pixels(a, where[split]) for split, a in arrays.items()}
     say(f"{name}: pixels from 0 to 255, taken for 8-bit ones and divided by 255")
     return {split: np.divide(a, 255, dtype=np.float32) for split, a in arrays.items()}

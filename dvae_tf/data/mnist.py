@@ -65,7 +65,10 @@ def load_fashion(data_dir: Path) -> Dataset:
 def read_idx(path: Path) -> np.ndarray:
     """Images of an IDX file, plain or compressed, uint8 [N, H, W]; DataError if it is none."""
     with reading.opened(path, _ACCEPTED) as file:
-        stream = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+        # browsers unpack files and leave their names
+        compressed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream = gzip.GzipFile(fileobj=file) if compressed else file
         magic, *shape = struct.unpack(">4I", stream.read(16))
         if magic != _IMAGES:
             raise ValueError(f"it begins with {magic:#010x}, not {_IMAGES:#010x}")
@@ -78,8 +81,10 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def _find(path: Path) -> Path | None:
-    compressed = path.with_name(f"{path.name}.gz")
-    return next((p for p in (path, compressed) if p.exists()), None)
+    """The file, compressed or not; some archives write it with a dot before idx."""
+    names = [path.name + end for end in ("", ".gz")]
+    names += [name.replace("-idx", ".idx") for name in names]
+    return next((p for p in map(path.with_name, names) if p.exists()), None)
 
 
 def _dataset(name: str, train: np.ndarray, test: np.ndarray, where: str) -> Dataset:

@@ -28,15 +28,15 @@ def check_pixels(array: np.ndarray, where: str) -> np.ndarray:
     return array
 
 
-def is_eight_bit(array: np.ndarray) -> bool:
-    """Whether the values are whole numbers of 0 to 255, of which some are in the upper half.
+def is_eight_bit(array: np.ndarray, at_least: int = 128) -> bool:
+    """Whether the values are whole numbers of 0 to 255, the largest of them in the upper half.
 
     Counts and a few grey levels are not taken for bytes.
     """
     if array.dtype.kind not in "uif" or not array.size:
         return False
     with np.errstate(invalid="ignore"):
-        return bool(array.max() >= 128) and all(
+        return bool(array.max() >= at_least) and all(
             bool(((part >= 0) & (part <= 255) & (part == np.floor(part))).all())
             for part in _parts(array)
         )

@@ -10,7 +10,8 @@ from dvae_tf.paper.layout import TITLES, UNDIRECTED, Cell, column, line, paramet
 from dvae_tf.paper.markdown import DATA_TITLES
 from dvae_tf.paper.results import Results
 from dvae_tf.paper.tables import Value
-from sampler.plots import BLUE, GREY
+
+BLUE, GREY = "#2a6f97", "#8a8f98"  # those of `sampler.plots`, which loads TensorFlow
 
 
 class Entry(NamedTuple):

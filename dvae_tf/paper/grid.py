@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dvae_tf.config import FIELDS, Config, ConfigError, resolve
+from dvae_tf.data import check_name
 from dvae_tf.paper.layout import UNDIRECTED, Cell, belongs, cells
 from sampler.io.errors import expect
 
@@ -82,6 +83,8 @@ class Selection:
         accepted = {row_name(cell) for cell in own} | {cell.method for cell in own}
         for row in self.rows:
             expect(row in accepted, "--rows", row, ", ".join(sorted(accepted)), ConfigError)
+        for name in self.data:
+            check_name(DATASETS.get(name, name))
         for k in self.samples:
             found = f"{k} with --table={self.table}"
             one = "none: its bound has one sample"

@@ -102,11 +102,20 @@ def test_bytes_are_scaled_and_it_is_said(load, dtype, capsys):
         load(train=levels.astype(dtype), valid=BITS.repeat(2, 0)[:, :8].reshape(-1, 8)[:8][None])
 
 
-@pytest.mark.parametrize("names", [("x_train", "x_val"), ("train_images", "x_valid")])
+def test_a_dark_split_is_of_bytes_where_another_is(load):
+    levels = np.random.default_rng(1).integers(0, 256, [30, 8, 8], np.uint8)
+    dataset = load(train=levels, test=levels[:4] // 3)
+    np.testing.assert_allclose(dataset.train.max(), 1)
+    assert 0 < dataset.test.mean() < 0.25  # were it taken as it stands, all would be ones
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["x_train x_val x_test", "train_images x_valid test", "X_train Valid X_TEST", "arr_0 val test"],
+)
 def test_names_that_others_use(load, names):
-    train, valid = names
-    labels = {"y_train": np.zeros(20), "labels": np.zeros(9)}
-    dataset = load(**{train: BITS[:20], valid: BITS[20:24], "x_test": BITS[24:], **labels})
+    parts = dict(zip(names.split(), np.split(BITS, [20, 24]), strict=True))
+    dataset = load(**parts, y_train=np.zeros(20), labels=np.zeros(9))
     np.testing.assert_array_equal(dataset.valid, BITS[20:24])
     np.testing.assert_array_equal(dataset.test, BITS[24:])
 
@@ -210,7 +219,9 @@ def test_too_few_images_to_split(load):
 
 
 def test_without_train(load):
-    with pytest.raises(DataError, match="'train' is missing; found: 'test', 'x'; accepted: train"):
+    with pytest.raises(
+        DataError, match="found the arrays 'test', 'x'; accepted: .* train, x_train, "
+    ):
         load(test=BITS, x=BITS)
 
 
@@ -277,3 +288,9 @@ def test_a_missing_file_and_a_folder(tmp_path):
     (tmp_path / "folder.npz").mkdir()
     with pytest.raises(DataError, match=r"folder.npz: cannot be read \(not a regular file"):
         data.load(str(tmp_path / "folder.npz"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/own.npz", "x" * 300 + ".npz"])
+def test_a_name_that_can_be_none_is_an_error_of_one_line(name):
+    with pytest.raises(DataError, match="cannot be read"):
+        data.load(name, "unused")

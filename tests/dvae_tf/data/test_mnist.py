@@ -58,6 +58,15 @@ def test_original_files(name, folder, compressed, tmp_path):
     check(data.load(name, tmp_path / "data"), name)
 
 
+def test_original_files_by_their_other_names(tmp_path):
+    write_idx(tmp_path, False)
+    for path in tmp_path.glob("*-idx3-ubyte"):  # and packed without a word
+        path.rename(tmp_path / path.name.replace("-idx3", ".idx3"))
+    train = tmp_path / "train-images.idx3-ubyte"
+    train.write_bytes(gzip.compress(train.read_bytes()))
+    check(data.load("mnist", tmp_path), "mnist")
+
+
 def test_keras_archive(tmp_path, home):
     keras = home / ".keras" / "datasets"
     keras.mkdir(parents=True)
@@ -85,8 +94,8 @@ def test_nothing_there_says_what_would_do(name, tmp_path):
     ],
 )
 def test_damaged_files_are_named(content, found, tmp_path):
-    for name in ("x", "x.gz"):
-        path = tmp_path / name
-        path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    for packed in (content, gzip.compress(content)):
+        path = tmp_path / "x.gz"  # whatever it is called
+        path.write_bytes(packed)
         with pytest.raises(DataError, match=f"{path}: .*{found}"):
             mnist.read_idx(path)

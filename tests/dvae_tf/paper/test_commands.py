@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -259,3 +262,16 @@ def test_picture_has_our_numbers_and_the_paper_s(make, tmp_path):
     assert [a.get_title("left") for a in ax] == ["MNIST, 100+100"]
     drawn = [c for c in ax[0].containers if c.get_label() == "this program"]
     assert sorted(drawn[0].lines[0].get_xdata()) == pytest.approx([88.39, 90.39])
+
+
+def test_a_plan_is_made_without_tensorflow(project, tmp_path):
+    """Which takes ten seconds, and a gigabyte in the process that only waits for its runs."""
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was loaded')")
+    plan = [sys.executable, "-m", "dvae_tf.paper", "--dry_run", "--rows=dvae##"]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{project}"}
+    found = [
+        subprocess.run([*plan, flag], env=environment, capture_output=True, text=True, check=False)
+        for flag in ("--data=mnist", "--data=mnits")
+    ]
+    assert found[0].returncode == 0 and "mnist_100_undirected_k1_seed0" in found[0].stdout
+    assert found[1].stderr.startswith("paper: --dataset=mnits: no such dataset; accepted: digits, ")
