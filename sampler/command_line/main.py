@@ -22,6 +22,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
+from sampler import __version__
 from sampler.command_line import files, options
 from sampler.io import formats, npz, quiet
 from sampler.io.errors import FileError, printable, reason
@@ -36,8 +37,6 @@ def main(arguments: list[str]) -> int:
         return _main(arguments)
     except (options.UsageError, flags.Error, FileError) as error:
         _complain(error)
-    except BrokenPipeError:  # whoever read the lines has gone; Python would complain at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return 130
     return 1
@@ -47,6 +46,9 @@ def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("help", "-h", "-help", "--help"):
         print(options.overview(), file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 1
+    if "--version" in arguments:
+        print(f"sampler {__version__}")
+        return 0
     command = options.COMMANDS.get(arguments[0])
     if command is None:
         accepted = ", ".join(options.COMMANDS)
@@ -103,10 +105,10 @@ def _run(
     if answer.state:
         npz.write_npz(values.output, files.arrays_of(task.machine, answer.state))
         fields |= {"output": values.output, "num_samples": values.num_samples}
-    _save_pictures(values, name, task, answer)
     fields |= {**answer.values, "seconds": time.perf_counter() - started}
     fields["warnings"] = parts.notes + answer.warnings
     print(json.dumps({k: _plain(v) for k, v in fields.items()}, allow_nan=False), flush=True)
+    _save_pictures(values, name, task, answer)
     return True
 
 
@@ -151,6 +153,14 @@ def _attempt(function: Any, *arguments: Any) -> Any:
 def _save_pictures(values: flags.FlagValues, name: str, task: Task, answer: Answer) -> None:
     if values.plot is None:
         return
+    try:  # the results have been printed
+        _save_each(values, name, task, answer)
+    except Exception as error:
+        found = f"--plot={values.plot}: a picture could not be made ({reason(error)})"
+        raise FileError(f"{found}; accepted: a folder with room") from error
+
+
+def _save_each(values: flags.FlagValues, name: str, task: Task, answer: Answer) -> None:
     from sampler import plots
 
     title = f"{name}: {options.TITLES[values.method]}"
@@ -158,11 +168,7 @@ def _save_pictures(values: flags.FlagValues, name: str, task: Task, answer: Answ
         number = np.unravel_index(answer.first + plots.worst(answer.result), batch)
         title += f", machine {[int(i) for i in number]}"
     for draw in plots.KINDS[values.method]:
-        try:
-            plots.save(draw(answer.result, title), values.plot, name, draw.__name__)
-        except OSError as error:
-            found = f"--plot={values.plot}: cannot be written to: {reason(error)}"
-            raise FileError(found) from error
+        plots.save(draw(answer.result, title), values.plot, name, draw.__name__)
 
 
 def _plain(value: Any) -> Any:

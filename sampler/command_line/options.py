@@ -4,6 +4,7 @@ Everything that a method needs beyond the machine stands in the tables below, wi
 flag that the chosen method does not use is refused.
 """
 
+import math
 import textwrap
 from typing import Any, NamedTuple
 
@@ -164,6 +165,11 @@ def settings(command: Command, values: flags.FlagValues) -> dict[str, Any]:
                 f"--{flag}: found with --method={values.method}; "
                 f"accepted with --method={' or '.join(methods)}"
             )
+    for flag in ("tolerance", "max_seconds"):
+        if flag in values and math.isnan(
+            values[flag].value or 0.0
+        ):  # no comparison would end the work
+            raise UsageError(f"--{flag}: found nan; accepted: a number")
     if values["schedule"].value == "adaptive" and values["num_temperatures"].present:
         raise UsageError(
             "--num_temperatures: found with --schedule=adaptive, which finds its own number; "

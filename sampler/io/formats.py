@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import warnings
 from collections.abc import Callable, Collection
@@ -103,7 +104,7 @@ def save(machine: AnyMachine, path: str | Path) -> None:
 
     if Path(path).suffix != ".npz":
         raise FileError(f"path: found {path}; accepted: a path that ends in .npz")
-    npz.write_npz(path, layouts.arrays_of(machine))
+    npz.write_npz(os.path.expanduser(path), layouts.arrays_of(machine))
 
 
 def machine(parts: Parts, beta: float = 1.0) -> AnyMachine:
@@ -124,7 +125,7 @@ def machine(parts: Parts, beta: float = 1.0) -> AnyMachine:
 
 def read(path: str | Path) -> Parts:
     """What a file says of a machine; raises FileError as `load`."""
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     with reading.opened(path, ACCEPTED) as file:
         start = file.read(64)
     for magic, found in _FOREIGN.items():

@@ -6,6 +6,7 @@ In place of `numpy.load`, which inflates whatever an archive declares.
 import contextlib
 import math
 import os
+import secrets
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -75,13 +76,15 @@ def read_npy(path: Path) -> np.ndarray:
 
 def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:
     """Writes an .npz, whole or not at all; raises FileError where it cannot be written."""
-    temporary = Path(path).with_suffix(".tmp")
+    path = Path(path)
+    temporary = path.with_name(f"{path.name[:50]}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise FileError(f"{path}: cannot be written to: {reason(error)}") from error
 
 

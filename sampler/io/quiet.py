@@ -15,6 +15,8 @@ def load_tensorflow() -> None:
     with _held_back_standard_error():
         import tensorflow as tf
 
+        if not _asked_for():
+            tf.get_logger().setLevel("ERROR")  # it warns of what an error has told already
         if "TF_CONFIG" not in os.environ:  # workers find one another before they look for devices
             tf.config.list_logical_devices()  # looks for GPUs, and tells of those that it lacks
 
@@ -26,7 +28,7 @@ def _held_back_standard_error() -> Iterator[None]:
     TensorFlow says that it found no GPU before it reads any setting that could quieten it. Where
     TF_CPP_MIN_LOG_LEVEL asks for its messages, nothing is held back.
     """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1"):
+    if _asked_for():
         yield
         return
     sys.stderr.flush()
@@ -42,3 +44,7 @@ def _held_back_standard_error() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def _asked_for() -> bool:
+    return os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1")

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,7 +13,7 @@ import oracles
 import pytest
 from matplotlib import image
 
-from sampler import LowRank, Machine, exact, families, from_graph
+from sampler import LowRank, Machine, exact, families, from_graph, load
 from sampler import save as save_machine
 from sampler.command_line import log_z, options, sample, tasks
 from sampler.command_line import main as commands
@@ -216,6 +217,16 @@ def test_pictures(method, kinds, run, folder):
         assert image.imread(folder / "p/q" / name).shape[1] > 900
 
 
+def test_a_picture_that_fails_costs_no_result(run, monkeypatch):
+    def fail(*_):
+        raise ValueError("no backend")
+
+    monkeypatch.setattr("sampler.plots.save", fail)
+    status, lines, errors = run(f"log_z small.npz --method=ais {FLAGS['ais']} --plot=p")
+    assert (status, len(lines)) == (1, 1)
+    assert errors[-1].startswith("sampler: --plot=p: a picture could not be made (no backend)")
+
+
 def test_pictures_of_files_with_one_name():
     paths = ["a/rbm.npz", "b/rbm.npz", "other.npz", "/x/rbm.npz"]
     assert commands._names(paths) == ["a_rbm", "b_rbm", "other", "x_rbm"]
@@ -373,6 +384,8 @@ MISTAKES = {
     "log_z small.npz --num_chains=x": "flag --num_chains=x: ",
     "log_z small.npz --seed=-1": "flag --seed=-1: ",
     "log_z small.npz --tolerance=-1": "flag --tolerance=-1",
+    "log_z small.npz --tolerance=nan": "--tolerance: found nan; accepted: a number",
+    "log_z small.npz --max_seconds=nan": "--max_seconds: found nan; accepted: a number",
     "log_z small.npz --beta=x": "flag --beta=x",
     "log_z small.npz --beta=nan": "small.npz: beta: found nan; accepted: a finite number",
     "log_z mixed.npz --beta=2": "mixed.npz: beta: found 2 with Gaussian units; accepted: 1",
@@ -389,6 +402,7 @@ MISTAKES = {
     "sample small.npz": "--output: found none; accepted: a path that ends in .npz",
     "sample small.npz --output=z.txt": "--output: found z.txt; accepted: a path that ends in .npz",
     "sample small.npz --output=no/z.npz": "--output=no/z.npz: found no folder no to write to; ",
+    "sample small.npz --output=" + "z" * 252 + ".npz": "--output=zzz",
     "sample --output=z.npz": "sample: found 0 files; accepted: one",
     "sample small.npz batch.npz --output=z.npz": "sample: found 2 files; accepted: one",
     "sample small.npz --num_samples=99 --num_chains=2 --num_sweeps=40 --output=z.npz": "small.npz: "
@@ -417,6 +431,9 @@ def test_without_a_command_it_says_what_there_is(capsys):
     assert out == "" and "python -m sampler log_z FILE" in err and "sample FILE --output" in err
     assert commands.main(["--help"]) == 0
     assert capsys.readouterr().out == err
+    for line in (["--version"], ["log_z", "--version"]):
+        assert commands.main(line) == 0
+        assert re.fullmatch(r"sampler \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("name", options.COMMANDS)
@@ -454,8 +471,8 @@ def test_numbers_that_json_lacks_become_null():
 # Real starts
 
 
-def start(code_or_module, cwd, **environment):
-    command = [sys.executable, *code_or_module]
+def start(code_or_module, cwd, shell=sys.executable, **environment):
+    command = [shell, *code_or_module]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
@@ -465,6 +482,14 @@ def test_a_real_start_prints_lines_of_json_and_nothing_else(folder):
     done = start(line, folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert [json.loads(each)["file"] for each in done.stdout.splitlines()] == line[3:5]
+
+
+def test_output_that_is_lost_is_told_and_closed_descriptors_are_none(folder):
+    line = f"{sys.executable} -m sampler log_z small.npz --method=exact"
+    done = [start(["-c", c], folder, shell="bash") for c in (f"{line} 2>&-", f"{line} >/dev/full")]
+    assert [d.returncode for d in done] == [0, 1]
+    assert json.loads(done[0].stdout)["file"] == "small.npz"
+    assert done[1].stderr == "sampler: standard output: No space left on device\n"
 
 
 def test_the_package_loads_what_is_asked_for(folder):
@@ -486,6 +511,10 @@ def test_the_package_loads_what_is_asked_for(folder):
 def test_home_is_found_where_no_shell_does(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     np.savez(tmp_path / "rbm.npz", b1=np.zeros(2), b2=np.zeros(2), w=np.zeros([2, 2]))
-    arguments = ["sample", str(tmp_path / "rbm.npz"), "--output=~/z.npz", "--num_samples=3"]
+    (tmp_path / "z.tmp").write_text("the user's own")
+    arguments = ["sample", "~/rbm.npz", "--output=~/z.npz", "--num_samples=3"]
     assert commands.main(arguments) == 0, capsys.readouterr().err
-    assert (tmp_path / "z.npz").exists()
+    names = [path.name for path in sorted(tmp_path.iterdir())]
+    assert names == ["rbm.npz", "z.npz", "z.tmp"]
+    save_machine(load("~/rbm.npz"), "~/again.npz")
+    assert (tmp_path / "again.npz").exists()
