@@ -10,9 +10,8 @@ from absl import flags
 
 from dvae_tf import cli
 from dvae_tf.analysis import options
-from dvae_tf.config import ConfigError
 from dvae_tf.files import write_atomically
-from sampler.command_line.files import check_folder
+from sampler.command_line.files import check_file, check_folder
 
 options.define(num_images=0)
 flags.DEFINE_integer("num_samples", 4000, "importance samples of each image", lower_bound=1)
@@ -31,8 +30,7 @@ def main(argv: list[str]) -> None:
     del argv
     if FLAGS.output:
         check_folder("output", FLAGS.output.parent)
-        if FLAGS.output.is_dir():
-            raise ConfigError(f"--output={FLAGS.output}: found a folder; accepted is a file's name")
+        check_file("output", FLAGS.output)
     model, images = options.load_images(FLAGS)
     from dvae_tf.evaluation import evaluate
 

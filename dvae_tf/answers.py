@@ -16,7 +16,7 @@ from dvae_tf.evaluation.likelihood import LikelihoodOfMany, count
 from dvae_tf.likelihoods import Likelihood
 from dvae_tf.posteriors.posterior import Draws
 from dvae_tf.priors import prior
-from sampler import seeds
+from sampler import checks, seeds
 from sampler.annealing import schedules
 from sampler.machines.rbm import RBM, LowRankRBM
 from sampler.weights import resampling
@@ -90,8 +90,7 @@ class Answers:
                 "sample: this model has no prior; accepted: reconstruct, which predicts images "
                 "from what is given"
             )
-        if num_samples < 1:
-            raise ValueError(f"num_samples: found {num_samples}; accepted: 1 or more")
+        checks.check_count(num_samples, "num_samples", 1)
         given, root = self._given(num_samples, condition), seeds.as_seed(seed)
         draw = _function(self, "latents", lambda *how: prior.sample(self.prior_machine(), *how))
         z = draw(tf.constant(num_samples), root)
@@ -214,12 +213,14 @@ class Encoded:
 
     def weighted(self, num_samples: int, seed: int = 0, num_temperatures: int = 20) -> Draws:
         """Weighted samples, by annealed importance sampling where the posterior needs it."""
+        checks.check_count(num_samples, "num_samples", 1)
         model, betas = self._model, tf.constant(schedules.linear(num_temperatures))
         draw = _function(model, "draw", lambda *how: model.draw(*how))
         return draw(self._inputs, tf.constant(num_samples), betas, seeds.as_seed(seed))
 
     def sample(self, num_samples: int, seed: int = 0) -> np.ndarray:
         """Latents [B, num_samples, n] in {0, 1}: weighted ones, resampled by their weights."""
+        checks.check_count(num_samples, "num_samples", 1)
         draws, root = self.weighted(max(num_samples, FEWEST), seed), seeds.as_seed(seed)
         parents = resampling.systematic(draws.log_weights, seeds.fold_in(root, 1))
         order = tf.argsort(seeds.uniform(seeds.fold_in(root, 2), tf.shape(parents)))

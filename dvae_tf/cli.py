@@ -35,6 +35,7 @@ _ERRORS = (
 def prepare() -> None:
     """Sets what has to stand before TensorFlow is imported; what the user has set stays."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's own may be missing here, and nothing is shown
     keep_freed_memory()
 
 
@@ -83,6 +84,7 @@ def run(
     from dvae_tf import interrupts
     from dvae_tf.config import ConfigError
     from sampler.io import terminal
+    from sampler.io.errors import printable
 
     def guarded(argv: list[str]) -> None:
         try:
@@ -95,11 +97,11 @@ def run(
         except KeyboardInterrupt:
             sys.exit(interrupts.INTERRUPTED)
         except _known_errors() as error:  # evaluated only when there is one
-            sys.exit(f"{_program()}: {error}")
+            sys.exit(f"{_program()}: {printable(str(error))}")
 
     prepare()
     terminal.protect()
-    _help_or_version(defaults or {})
+    _help_or_version(main.__module__, defaults or {})
     interrupts.treat_sigterm_as_ctrl_c()
     app.run(guarded)
 
@@ -113,11 +115,15 @@ def group(title: str) -> None:
     _groups.append((title, {name: flags.FLAGS[name] for name in flags.FLAGS}))
 
 
-def _help_or_version(defaults: Mapping[str, str]) -> None:
-    """Answers -h, --help and --version, before flags are parsed, and ends the program."""
+def _help_or_version(module: str, defaults: Mapping[str, str]) -> None:
+    """Answers -h, --help and --version, before flags are parsed, and ends the program.
+
+    Args:
+      module: of the program, which an installed command imports.
+    """
     given = {text.lstrip("-") for text in sys.argv[1:] if text.startswith("-")}
-    if given & {"h", "help"}:
-        print(help_text(defaults))
+    if given & {"h", "help", "helpshort", "helpfull"}:  # absl points to the last two
+        print(help_text(module, defaults))
     elif "version" in given:
         from sampler import __version__
 
@@ -127,14 +133,17 @@ def _help_or_version(defaults: Mapping[str, str]) -> None:
     sys.exit()
 
 
-def help_text(defaults: Mapping[str, str]) -> str:
+def help_text(module: str, defaults: Mapping[str, str]) -> str:
     """The program's own flags in the order of their definition, by group, with their defaults."""
     titles: dict[str, list[str]] = {}
-    for name in filter(_is_own, flags.FLAGS):
+    for name in flags.FLAGS:
+        if not _is_own(name, module):
+            continue
         flag = flags.FLAGS[name]
         after = [title for title, others in _groups if others.get(name) is not flag]
         titles.setdefault(after[-1] if after else "Flags", []).append(name)
-    lines = [(sys.modules["__main__"].__doc__ or "").strip()]
+    text = sys.modules["__main__"].__doc__ or sys.modules[module].__doc__ or ""
+    lines = [text.strip()]
     for title, members in titles.items():
         lines += ["", f"{title}:", *(_flag_help(name, defaults) for name in members)]
     return "\n".join(
@@ -153,10 +162,10 @@ def _flag_help(name: str, defaults: Mapping[str, str]) -> str:
     return textwrap.fill(text, 100, initial_indent=f"  {switch:<22} ", subsequent_indent=" " * 25)
 
 
-def _is_own(name: str) -> bool:
+def _is_own(name: str, module: str) -> bool:
     """Whether a flag is a program's of this project, and none of absl's or of another library."""
-    module = flags.FLAGS.find_module_defining_flag(name) or ""
-    return module in (sys.argv[0], "__main__") or module.startswith("dvae_tf")
+    found = flags.FLAGS.find_module_defining_flag(name) or ""
+    return found in (sys.argv[0], "__main__", module) or found.startswith("dvae_tf")
 
 
 class _PathParser(flags.ArgumentParser):

@@ -129,7 +129,8 @@ class Config:
         for name in CHOICES:
             _check_choice(name, getattr(self, name))
         for name in _POSITIVE:
-            _require(getattr(self, name) > 0, name, getattr(self, name), "a positive number")
+            found = getattr(self, name)
+            _require(0 < found <= _LARGEST, name, found, "a positive number")
         self._check_sides()
         self._check_posterior()
         for name, rest in (
@@ -139,7 +140,8 @@ class Config:
             found = getattr(self, name)
             _require(found >= 2 or bool(rest and not found), name, found, f"at least 2{rest}")
         for name in ("coupling_scale", "coupling_rank", "weight_decay", "seed"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "zero or more")
+            found = getattr(self, name)
+            _require(0 <= found <= _LARGEST, name, found, "zero or more")
         for name in ("constant_rate", "kl_warmup"):
             found = getattr(self, name)
             _require(0 <= found <= 1, name, found, "a fraction of [0, 1]")

@@ -186,6 +186,10 @@ class DVAE(Answers, Wiring):
         data = tf.nest.map_structure(lambda a: tf.cast(a, tf.float32), inputs)
         return generation.reconstruct(self, data, seeds.make_seed(0))
 
+    def save(self, filepath: str | os.PathLike, *args: Any, **how: Any) -> None:
+        """As in Keras, but that ~ is the home folder."""
+        super().save(os.path.expanduser(filepath), *args, **how)
+
     def export(
         self,
         directory: str | os.PathLike,
@@ -201,8 +205,11 @@ class DVAE(Answers, Wiring):
         self, directory: str | os.PathLike, log_z_prior: float | None, num_temperatures: int
     ) -> None:
         """As `export`, with log Z of the prior as measured."""
-        export(self, Path(directory), log_z_prior, num_temperatures)
-        self.save(Path(directory) / KERAS_FILE, include_optimizer=False)
+        folder = Path(os.path.expanduser(directory))
+        folder.mkdir(parents=True, exist_ok=True)
+        # first, as the SavedModel's own file says that an export is whole
+        self.save(folder / KERAS_FILE, include_optimizer=False)
+        export(self, folder, log_z_prior, num_temperatures)
 
     def get_config(self) -> dict[str, Any]:
         """Parts and settings, as Keras saves them."""

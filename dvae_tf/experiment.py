@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from dvae_tf import curves, data, generation, pictures, run_folder
-from dvae_tf.config import Config
+from dvae_tf.config import IMAGES, Config
 from dvae_tf.dvae import DVAE
 from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, subset
 from dvae_tf.files import held, to_json, write_atomically
@@ -86,6 +86,9 @@ def _run(
     initial = None
     if init_from and not run_folder.has_begun(log_dir):
         initial, _ = run_folder.trained_model(init_from, config)
+        theirs = Config.from_json(init_from / "config.json")
+        if any(getattr(theirs, k) not in ("", getattr(config, k)) for k in IMAGES):
+            say(f"--init_from={init_from}: its model was trained on other images")
     trainer = Trainer(config, dataset, log_dir, initial)
     is_chief = trainer.distribution.is_chief
     metrics = run_folder.finished(log_dir, config)
@@ -153,13 +156,12 @@ def _pictures(config: Config, dataset: data.Dataset) -> list[str]:
 
 
 def _attempt(picture_fn: Callable[..., object], *arguments: Any) -> None:
-    """A picture, or a warning: the results are there without it. A full disk is an error."""
+    """A picture, or a warning: the results are there without it, and so is status 0."""
     try:
         picture_fn(*arguments)
-    except OSError:
-        raise
     except Exception as error:
-        say(f"Warning: a picture could not be made ({reason(error)})")
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        say(f"Warning: a picture could not be made ({where}{reason(error)})")
 
 
 def report(metrics: dict[str, Any], log_dir: Path) -> str:
@@ -181,7 +183,7 @@ def report(metrics: dict[str, Any], log_dir: Path) -> str:
     lines += [f"Pictures   {', '.join(pictures_found)}"] if pictures_found else []
     lines += [
         f"Model      {log_dir / 'saved_model'}",
-        f"Curves     tensorboard --logdir {shlex.quote(str(log_dir))}",
+        f"Curves     tensorboard --logdir={shlex.quote(str(log_dir))}",
     ]
     lines += [f"Warning    {text}" for text in metrics.get("warnings", [])]
     return "\n".join(lines)

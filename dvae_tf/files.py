@@ -42,7 +42,8 @@ def replaced(path: Path) -> Iterator[Path]:
     `OSError`, such as that of a full disk, names `path`, and leaves nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    # the name itself may be as long as can be
+    temporary = path.with_name(f"{path.name[:50]}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)

@@ -108,7 +108,7 @@ class Bernoulli(Likelihood):
     def accepts(self, x: tf.Tensor, exactly: bool) -> tuple[tf.Tensor, str]:
         """0 and 1, or between."""
         if exactly:
-            return tf.reduce_all(x == x * x), "0 and 1"
+            return tf.reduce_all((x == 0) | (x == 1)), "0 and 1"
         return tf.reduce_all((x >= 0) & (x <= 1)), "0 to 1"
 
     def prepare(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -248,13 +248,17 @@ class Categorical(Likelihood):
 
 def numbers(x: Any, name: str) -> np.ndarray:
     """A finite, non-empty array of numbers; ValueError, naming it, for anything else."""
-    x = np.asarray(x)
+    masked, x = np.ma.is_masked(x), np.asarray(x)
+    if masked:
+        raise ValueError(f"{name}: found a masked array; accepted: numbers everywhere")
     if x.dtype.kind not in "biuf" or x.size == 0:
         raise ValueError(
             f"{name}: found an array of {x.dtype} and shape {x.shape}; accepted: numbers, one "
             "image or more"
         )
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
+    with np.errstate(over="ignore"):  # all is computed in 32 bits
+        finite = x.dtype.kind != "f" or np.isfinite(x.astype(np.float32, copy=False)).all()
+    if not finite:
         raise ValueError(f"{name}: found NaN or infinity; accepted: finite numbers")
     return x
 

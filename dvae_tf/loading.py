@@ -25,7 +25,7 @@ def load(
     Raises:
       ExportError: a ValueError of one line: no such folder, no model in it, or a damaged one.
     """
-    path = Path(folder).expanduser()
+    path = Path(os.path.expanduser(folder))
     if path.is_file():
         return _read(path, custom_objects)
     candidates = [path, path / "saved_model"]

@@ -28,9 +28,9 @@ def save(
     """
     paths = [output_dir / f"{name}.{kind}" for kind in ("csv", "png", "md")]
     write_atomically(paths[0], to_csv(rows))
-    write_png(paths[1], figure)
     write_atomically(paths[2], reading.strip() + "\n")
     print(reading.strip())
+    write_png(paths[1], figure)  # last, as nothing hangs on it
     print(*paths, sep="\n")
 
 

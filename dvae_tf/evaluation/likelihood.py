@@ -12,7 +12,7 @@ from dvae_tf.conditions import Parts
 from dvae_tf.likelihoods import Likelihood as Pixels
 from dvae_tf.posteriors.posterior import Draws
 from dvae_tf.tasks import Likelihood, Task
-from sampler import seeds
+from sampler import checks, seeds
 from sampler.annealing import schedules
 from sampler.machines.machine import AnyMachine
 
@@ -93,6 +93,7 @@ class LikelihoodOfMany:
     """
 
     def __init__(self, model: Model, num_samples: int, num_temperatures: int, num_images: int):
+        checks.check_count(num_samples, "num_samples", 1)
         self.model, self.num_samples = model, num_samples
         states = min(STATES_PER_CHUNK, FLOATS_PER_CHUNK // model.floats_per_state)
         self.size = max(1, min(num_images, states // num_samples))

@@ -22,7 +22,7 @@ from dvae_tf.evaluation.evaluate import Evaluation, subset
 from dvae_tf.files import for_tensorflow
 from dvae_tf.model import Wiring
 from sampler import seeds
-from sampler.io.errors import reason
+from sampler.io.errors import printable, reason
 from sampler.populations.population import Population
 
 _COLUMNS = 8
@@ -97,6 +97,7 @@ class Summaries:
     def configuration(self, config: Config) -> None:
         """The configuration, as text and as the hyperparameters by which runs are compared."""
         fields = dataclasses.asdict(config) | {"hidden_units": str(config.hidden_units)}
+        fields["dataset"] = printable(config.dataset)  # a name may be no UTF-8
         names = ("eval/test_nll", "eval/test_neg_elbo", "eval/valid_nll")
         with self._writing(), self._writer.as_default(step=0):
             tf.summary.text(

@@ -145,6 +145,11 @@ HELP = {
     "-m dvae_tf.analysis.modes": ("--export_dir", "--prior_samples", "(default: 4000)"),
     "-m dvae_tf.analysis.partition_function": ("--export_dir", "--truth_chains"),
     "-m dvae_tf.paper": ("--table", "--rows"),
+    # an installed command imports the program
+    "-c __import__('sys').argv[0]='run-dvae';__import__('run_dvae').command()": (
+        "Trains, evaluates and exports",
+        "--num_latents",
+    ),
 }
 
 
@@ -165,7 +170,7 @@ def helped(project, environment, tmp_path_factory) -> dict[str, list[Result]]:
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            for flag in ("--help", "-h", "--version")
+            for flag in ("--help", "-h", "--version", "--helpfull")
         ]
         outputs = [process.communicate() for process in started]
         found[command] = [Result(p.returncode, *o) for p, o in zip(started, outputs, strict=True)]
@@ -174,9 +179,9 @@ def helped(project, environment, tmp_path_factory) -> dict[str, list[Result]]:
 
 @pytest.mark.parametrize("command", HELP)
 def test_help_shows_the_flags_that_a_program_needs(command, helped):
-    long, short, version = helped[command]
-    assert [r.status for r in (long, short, version)] == [0, 0, 0], long.stderr
-    assert long.stdout == short.stdout and long.stderr == ""
+    long, short, version, full = helped[command]
+    assert [r.status for r in helped[command]] == [0, 0, 0, 0], long.stderr
+    assert long.stdout == short.stdout == full.stdout and long.stderr == ""
     for text in HELP[command]:
         assert text in " ".join(long.stdout.split())
     assert not re.search(r"--\S+ +(of|for|from|whether not) ", long.stdout)  # a sentence's rest
@@ -198,6 +203,14 @@ def test_home_is_found_where_no_shell_does(tmp_path, monkeypatch):
     for bad in ("--log_dir=~nobody-of-that-name/x", "--log_dir="):
         with pytest.raises(absl_flags.IllegalFlagValueError, match="log_dir"):
             values(["program", bad])
+
+
+def test_a_notebook_s_backend_that_is_not_there_does_no_harm(monkeypatch):
+    """Matplotlib refuses to be imported with it."""
+    monkeypatch.setenv("MPLBACKEND", "not.there")
+    monkeypatch.setattr(cli, "keep_freed_memory", lambda: None)
+    cli.prepare()
+    assert os.environ["MPLBACKEND"] == "agg"
 
 
 @pytest.mark.parametrize("script", ["run_dvae.py", "eval_nll.py", *COMMANDS])

@@ -283,6 +283,31 @@ def test_log_likelihood_is_the_enumerated_one(case, tmp_path):
         np.testing.assert_array_equal(theirs[name], value)
 
 
+def test_home_is_found_and_an_export_is_whole_with_its_last_file(tmp_path, monkeypatch):
+    """`missing` looks for that file alone, as a kill may come before each."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model, seen = small(dvae_tf.Bernoulli(), stir=False), []
+    monkeypatch.setattr("dvae_tf.dvae.export", lambda _, folder, *__: seen.extend(folder.iterdir()))
+    model.export_with("~/m", 0.0, 2)
+    assert seen == [tmp_path / "m" / "model.keras"]
+    model.save("~/m.keras")
+    for name in ("~/m", "~/m.keras"):
+        theirs = dvae_tf.load(name).decoder.get_weights()
+        np.testing.assert_array_equal(theirs[0], model.decoder.get_weights()[0])
+    with pytest.raises(ValueError, match="~nobody-of-that-name: found no model"):
+        dvae_tf.load("~nobody-of-that-name")
+
+
+def test_what_32_bits_cannot_hold_is_infinite_and_what_is_masked_is_no_number():
+    for number in (1e39, -np.inf):
+        with pytest.raises(ValueError, match="x: found NaN or infinity"):
+            dvae_tf.Normal().check(np.full((2, 2, 4), number))
+    with pytest.raises(ValueError, match="x: found a masked array; accepted"):
+        dvae_tf.Normal().check(
+            np.ma.masked_array(np.ones((2, 2, 4)), np.eye(4)[:2] + np.zeros((2, 2, 4)))
+        )
+
+
 def trainable(**settings) -> dvae_tf.DVAE:
     # a prior that is coupled would be annealed to, eagerly
     model = small(dvae_tf.Bernoulli(), stir=False)
@@ -467,6 +492,12 @@ def test_other_mistakes_are_one_line():
         model.log_likelihood(np.full((2, 2, 4), 0.5))
     with pytest.raises(ValueError, match="condition: found one; accepted by this model: none"):
         model.encode(MANY, np.zeros(40))
+    posteriors = model.encode(MANY[:2])
+    for answer in (model.sample, posteriors.sample, posteriors.mean):
+        with pytest.raises(ValueError, match="num_samples: found 0; accepted"):
+            answer(0)
+    with pytest.raises(ValueError, match="num_samples: found 0; accepted"):
+        model.evaluate_nll(MANY[:2], num_samples=0)
     conditional = small(dvae_tf.Bernoulli(), condition=dvae_tf.Labels(3))
     with pytest.raises(ValueError, match="condition: found none"):
         conditional.encode(MANY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from dvae_tf.evaluation.evaluate import Evaluation
 from dvae_tf.files import held, write_atomically
 from dvae_tf.training.checkpoints import CheckpointError
 from dvae_tf.training.loop import Trainer
+from sampler.command_line.files import check_file
 from sampler.io.errors import FileError
 
 BITS = np.random.default_rng(0).integers(0, 2, [60, 16], np.uint8)
@@ -176,6 +178,20 @@ def test_results_come_before_all_else(evaluated, tmp_path, monkeypatch):
     assert evaluated == [100]
 
 
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied", "x"), ValueError("x")])
+def test_no_picture_is_worth_an_error(error, evaluated, tmp_path, monkeypatch, capsys):
+    """One on a full disk or of an unreadable file, too: else no repetition would end well."""
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(experiment, "save_pictures", fail)
+    monkeypatch.setattr(curves, "save", fail)
+    for _ in range(2):
+        assert run(tmp_path)["test_nll"] == 7
+        assert capsys.readouterr().err.count("Warning: a picture could not be made (x") == 2
+
+
 def interrupt(*_):
     raise KeyboardInterrupt
 
@@ -241,6 +257,14 @@ def test_a_run_from_a_trained_model(evaluated, tmp_path, monkeypatch):
     np.testing.assert_array_equal(theta.b1, trainer.model.prior.machine().b1)
     # fields of 20 on spins, 40 on bits: samples of another prior would be zeros for the half
     np.testing.assert_array_equal(population.state[0], np.ones([20, 2]))
+
+
+def test_a_model_that_knows_other_images_is_told_of(evaluated, tmp_path, capsys):
+    run(tmp_path)
+    others = images(train=1 - ARRAYS["train"])
+    for dataset, told in ((images(), False), (others, True)):
+        run(tmp_path / dataset.fingerprints["train_images"], dataset, 0, init_from=tmp_path / "run")
+        assert ("its model was trained on other images" in capsys.readouterr().err) is told
 
 
 def test_where_a_run_started_is_part_of_it(evaluated, tmp_path):
@@ -339,3 +363,25 @@ def test_a_finished_run_is_reported_while_another_process_reads_it(evaluated, ho
 def test_curves_of_a_folder_that_is_not_there():
     with pytest.raises(ConfigError, match="--log_dir=nowhere: no such folder; accepted is a run's"):
         curves.save(Path("nowhere"))
+
+
+def test_a_name_may_be_as_long_as_can_be(tmp_path):
+    path = tmp_path / ("ä" * 120 + ".json")
+    write_atomically(path, "x")
+    assert path.read_text() == "x" and [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_path_that_is_too_long_for_the_export_is_refused_at_once(evaluated, tmp_path):
+    deep = tmp_path.joinpath(*["x" * 203] * 19)
+    with pytest.raises(FileError, match="--log_dir=.*longer than 3900 bytes.; accepted: a folder"):
+        run(deep)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "pipe", "/dev/null", "/proc/self/maps", "x" * 256, "loop"])
+def test_what_no_file_can_replace_is_refused(name, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileError, match="--output=.*accepted: a file's name"):
+        check_file("output", tmp_path / name)
+    check_file("output", tmp_path / "new.json")

@@ -92,3 +92,11 @@ def test_rows_that_are_no_images_have_no_pictures(shape, model, digits, tmp_path
     found.Reload()
     assert ("reconstructions" in found.Tags()["tensors"]) == (shape == (8, 8))
     assert "prior/spectrum" in found.Tags()["tensors"]
+
+
+def test_names_that_are_no_utf_8_do_no_harm(run_config, digits, tmp_path):
+    """As `os.fsdecode` gives them."""
+    summaries = Summaries(tmp_path, digits)
+    summaries.configuration(dataclasses.replace(run_config, dataset="\udcff.npz"))
+    summaries.close()
+    assert list(tmp_path.glob("events*"))
