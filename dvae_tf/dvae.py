@@ -17,12 +17,13 @@ from dvae_tf.answers import PRIOR_TEMPERATURES, Answers
 from dvae_tf.config import CHOICES
 from dvae_tf.evaluation.evaluate import Evaluator
 from dvae_tf.evaluation.likelihood import count
-from dvae_tf.export import KERAS_FILE, export
+from dvae_tf.export import KERAS_FILE, ExportError, export
 from dvae_tf.likelihoods import registered
 from dvae_tf.model import Wiring
 from dvae_tf.training.fit import Fit
 from dvae_tf.training.step import FusedAdam, Settings
 from sampler import seeds
+from sampler.io.errors import reason
 
 _PARTS = ("encoder", "decoder", "likelihood", "posterior", "prior", "condition")
 
@@ -206,9 +207,11 @@ class DVAE(Answers, Wiring):
     ) -> None:
         """As `export`, with log Z of the prior as measured."""
         folder = Path(os.path.expanduser(directory))
-        folder.mkdir(parents=True, exist_ok=True)
-        # first, as the SavedModel's own file says that an export is whole
-        self.save(folder / KERAS_FILE, include_optimizer=False)
+        try:  # first, as the SavedModel's own file says that an export is whole
+            folder.mkdir(parents=True, exist_ok=True)
+            self.save(folder / KERAS_FILE, include_optimizer=False)
+        except OSError as error:
+            raise ExportError(f"{folder}: could not be written ({reason(error)})") from None
         export(self, folder, log_z_prior, num_temperatures)
 
     def get_config(self) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import keras
 import numpy as np
@@ -294,6 +296,10 @@ def test_home_is_found_and_an_export_is_whole_with_its_last_file(tmp_path, monke
     for name in ("~/m", "~/m.keras"):
         theirs = dvae_tf.load(name).decoder.get_weights()
         np.testing.assert_array_equal(theirs[0], model.decoder.get_weights()[0])
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(keras.Model, "save", mock.Mock(side_effect=full))
+    with pytest.raises(ValueError, match=f"{tmp_path}/m: could not be written .No space left"):
+        model.export_with("~/m", 0.0, 2)
     with pytest.raises(ValueError, match="~nobody-of-that-name: found no model"):
         dvae_tf.load("~nobody-of-that-name")
 
