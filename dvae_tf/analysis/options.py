@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,18 @@ class ModesSettings:
     prior_temperatures: int = option(1001, "temperatures of the prior's annealing", lower_bound=2)
 
 
+@dataclasses.dataclass(frozen=True)
+class FromPriorSettings:
+    """How much to run for the NLL from the prior."""
+
+    num_chains: int = option(64, "chains of each image", lower_bound=1)
+    num_temperatures: int = option(2000, "temperatures from prior to posterior", lower_bound=2)
+    num_simulated: int = option(20, "images of the model itself, for both bounds", lower_bound=2)
+    num_samples: int = option(4000, "importance samples of each image", lower_bound=1)
+    posterior_temperatures: int = option(10, "of each posterior's annealing", lower_bound=2)
+    prior_temperatures: int = option(10_000, "of the prior's, each way", lower_bound=2)
+
+
 def define(num_images: int) -> None:
     """Defines the shared flags, with the given default of `num_images`."""
     cli.define_path("export_dir", "runs/digits/saved_model", "folder of the SavedModel")
@@ -69,17 +82,17 @@ def define(num_images: int) -> None:
     flags.DEFINE_integer("seed", 0, "seed of all random numbers", lower_bound=0)
 
 
-def run(report: str, kind: type, num_images: int) -> None:
+def run(report: str, kind: type, num_images: int, loader: Callable | None = None) -> None:
     """An analysis as a command: `write` of the module `report`.
 
-    It is given the posteriors [B] and the prior that the flags name, their settings of the
-    dataclass `kind`, the seed and the folder to write into.
+    It is given the posteriors [B] and the prior that the flags name (or what `loader` gives), their
+    settings of the dataclass `kind`, the seed and the folder to write into.
     """
 
     def main(argv: list[str]) -> None:
         del argv
         values = flags.FLAGS
-        machines = load(values)
+        machines = (loader or load)(values)
         from sampler import seeds
 
         write = importlib.import_module(report).write
