@@ -24,6 +24,20 @@ class GaussianSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class HarmoniumSettings:
+    """How every estimator trains a Gaussian harmonium, and is measured."""
+
+    num_steps: int = option(2000, "of Adam, a multiple of 50", lower_bound=50)
+    num_runs: int = option(20, "independent runs of each estimator", lower_bound=1)
+    num_samples: int = option(10, "samples of each gradient", lower_bound=1)
+    learning_rate: float = option(0.01, "Adam's", lower_bound=0)
+    bias_samples: int = option(200_000, "for each estimator's bias", lower_bound=2)
+    num_units: int = option(10, "on each side", lower_bound=1)
+    seed: int = option(0, "of the target and all runs", lower_bound=0)
+    record_every: int = 50
+
+
+@dataclasses.dataclass(frozen=True)
 class RBMSettings:
     """How the RBMs of Fig. 4 train, whatever the number of relaxed sweeps.
 
