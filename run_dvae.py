@@ -32,12 +32,14 @@ cli.define_path("init_from", None, "folder of a run whose trained model a new ru
 GROUPS = {
     "Model": {
         "task": "vae: a model of images; structured_prediction: of their rest given the top half",
-        "posterior": "q(z|x): undirected, an RBM; directed, in groups; auxiliary, some summed out",
+        "posterior": "q(z|x): undirected, an RBM; directed, in groups; auxiliary, some summed out; "
+        "harmonium, two kinds of units; rbm_groups, directed groups of RBMs",
         "num_layers": "groups of units of a directed posterior (L in the paper)",
         "shared_context": "whether the groups of a directed posterior share hidden layers",
-        "prior": "p(z): an RBM",
+        "prior": "p(z): an RBM, a harmonium, or a patch of an annealer's graph",
         "num_latents": "latent units in all; 200 means an RBM of 100 and 100",
         "num_latents_1": "latent units on the first side of the RBMs; 0: half of them",
+        "families": "of the two blocks of a harmonium: binary, gaussian, or potts3, potts4, ...",
         "num_auxiliary": "units h of an auxiliary posterior, which are summed out",
         "coupling_rank": "rank of the posterior's couplings; 0: full",
         "coupling_scale": "scale of the posterior's couplings; 0: independent units",

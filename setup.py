@@ -48,7 +48,7 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require={
-        "dimod": ["dimod>=0.12"],
+        "dimod": ["dimod>=0.12", "dwave-graphs>=1.2"],
         "hdf5": ["h5py>=3.10"],
         "docs": [
             "sphinx>=8.1",

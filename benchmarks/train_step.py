@@ -19,6 +19,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from dvae_tf import cli  # noqa: E402
+from dvae_tf.config import CHOICES  # noqa: E402
 
 cli.prepare()
 
@@ -26,7 +27,8 @@ flags.DEFINE_integer("num_latents", 200, "latent units in all; 200 means 100+100
 flags.DEFINE_integer("prior_sweeps", 5, "Gibbs sweeps of the prior's samples per step")
 flags.DEFINE_integer("batch_size", 100, "images per step")
 flags.DEFINE_integer("num_samples", 1, "K, of the importance-weighted bound", lower_bound=1)
-flags.DEFINE_enum("posterior", "undirected", ["undirected", "directed"], "q(z|x)")
+flags.DEFINE_enum("posterior", "undirected", CHOICES["posterior"], "q(z|x)")
+flags.DEFINE_enum("prior", "rbm", CHOICES["prior"], "p(z)")
 flags.DEFINE_integer("num_layers", 1, "groups of a directed posterior", lower_bound=1)
 flags.DEFINE_integer("coupling_rank", 0, "of an undirected posterior; 0: full", lower_bound=0)
 flags.DEFINE_enum("prior_sampler", "pa", ["pa", "pcd"], "of the prior")
@@ -56,6 +58,7 @@ def make_step():
         prior_sampler=FLAGS.prior_sampler,
         num_samples=FLAGS.num_samples,
         posterior=FLAGS.posterior,
+        prior=FLAGS.prior,
         num_layers=FLAGS.num_layers,
         coupling_rank=FLAGS.coupling_rank,
         num_steps=20_000,
@@ -97,6 +100,7 @@ def main(argv: list[str]) -> None:
         tf.profiler.experimental.stop()
     result = {
         "posterior": FLAGS.posterior,
+        "prior": FLAGS.prior,
         "num_latents": FLAGS.num_latents,
         "num_samples": FLAGS.num_samples,
         "coupling_rank": FLAGS.coupling_rank,

@@ -16,16 +16,19 @@ from typing import TYPE_CHECKING, Any
 from sampler import __version__
 
 if TYPE_CHECKING:
-    from dvae_tf.conditions import Condition, Given, Labels, TopHalf
+    from dvae_tf.conditions import Condition, Given, Labels, LabelUnits, TopHalf
     from dvae_tf.dvae import DVAE
     from dvae_tf.likelihoods import Bernoulli, Categorical, Likelihood, Normal, binarise
     from dvae_tf.loading import load
     from dvae_tf.posteriors.auxiliary import AuxiliaryPosterior
     from dvae_tf.posteriors.boltzmann import BoltzmannPosterior
     from dvae_tf.posteriors.directed import DirectedPosterior
+    from dvae_tf.posteriors.harmonium import HarmoniumPosterior
     from dvae_tf.posteriors.posterior import Posterior
+    from dvae_tf.posteriors.rbm_groups import RBMGroupsPosterior
     from dvae_tf.posteriors.undirected import RBMPosterior
     from dvae_tf.priors.graph import GraphPrior
+    from dvae_tf.priors.harmonium import HarmoniumPrior
     from dvae_tf.priors.prior import Prior
     from dvae_tf.priors.rbm import RBMPrior
     from dvae_tf.relaxed import relaxed_sample
@@ -40,11 +43,15 @@ _NAMES = {
     "DirectedPosterior": "posteriors.directed",
     "Given": "conditions",
     "GraphPrior": "priors.graph",
+    "HarmoniumPosterior": "posteriors.harmonium",
+    "HarmoniumPrior": "priors.harmonium",
+    "LabelUnits": "conditions",
     "Labels": "conditions",
     "Likelihood": "likelihoods",
     "Normal": "likelihoods",
     "Posterior": "posteriors.posterior",
     "Prior": "priors.prior",
+    "RBMGroupsPosterior": "posteriors.rbm_groups",
     "RBMPosterior": "posteriors.undirected",
     "RBMPrior": "priors.rbm",
     "TopHalf": "conditions",

@@ -15,7 +15,6 @@ from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, prior_log_z
 from dvae_tf.evaluation.likelihood import LikelihoodOfMany, count
 from dvae_tf.likelihoods import Likelihood
 from dvae_tf.posteriors.posterior import Draws
-from dvae_tf.priors import prior
 from sampler import checks, seeds
 from sampler.annealing import schedules
 from sampler.machines.rbm import RBM, LowRankRBM
@@ -92,8 +91,8 @@ class Answers:
             )
         checks.check_count(num_samples, "num_samples", 1)
         given, root = self._given(num_samples, condition), seeds.as_seed(seed)
-        draw = _function(self, "latents", lambda *how: prior.sample(self.prior_machine(), *how))
-        z = draw(tf.constant(num_samples), root)
+        draw = _function(self, "latents", partial(generation.latents, self))
+        z = draw(tf.constant(num_samples), root, given)
         outputs = self.decode(z, given)
         if pixels:
             return self.likelihood.sample(outputs, seeds.fold_in(root, 1)).numpy()

@@ -31,9 +31,11 @@ class Condition:
 
     Attributes:
       shape: of what the networks are given of c.
+      units: of the prior, behind the latents, which hold c.
     """
 
     shape: tuple[int, ...]
+    units: int = 0
 
     def check(self, c: Any, name: str = "condition") -> np.ndarray:
         """c as it is kept; ValueError, naming it, for what can't be one."""
@@ -90,6 +92,20 @@ class Labels(Condition):
 
 
 @registered
+class LabelUnits(Labels):
+    """Class labels whose one-hot code is held by units of the prior: a model p(x | z, c) p(z, c).
+
+    The prior has `num_classes` units more than there are latents, the last ones, and the decoder
+    that much more to see, [z, c] in one. Likelihoods are of images and labels together: log
+    p(x, c). Samples of a class are the prior's with these units clamped.
+    """
+
+    def __init__(self, num_classes: int):
+        super().__init__(num_classes)
+        self.units = num_classes
+
+
+@registered
 class Given(Condition):
     """Arrays of numbers, as they are: another image, the known part of one, measurements.
 
@@ -131,6 +147,14 @@ class TopHalf(Condition):
     def get_config(self) -> dict[str, Any]:
         """Nothing."""
         return {}
+
+
+def held(condition: Condition | None, z: tf.Tensor, given: tf.Tensor | None) -> tf.Tensor:
+    """What the prior's units hold: z [B, K, n], and behind it c [B, q] where they hold that too."""
+    if condition is None or not condition.units or given is None:
+        return z
+    c = given[:, None] + tf.zeros_like(z[..., :1])
+    return tf.concat([z, c], -1)
 
 
 def split(condition: Condition | None, has_prior: bool, data: Any) -> Parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ class Config:
     coupling_scale: float = 1.5
     coupling_rank: int = 0
     num_auxiliary: int = 32
+    families: str = "binary,gaussian"
     posterior_sweeps: int = 10
     relaxed_sweeps: int = 1
     prior_sampler: str = "pa"
@@ -167,6 +169,7 @@ class Config:
             idle = self.posterior not in owners and getattr(self, name) != getattr(Config, name)
             accepted = f"only with --posterior={' or '.join(owners)}"
             _require(not idle, name, getattr(self, name), accepted)
+        self._check_families()
         if self.posterior in _WITH_SWEEPS:
             accepted = ", ".join(registry.PLUGGED_IN)
             _require(
@@ -175,6 +178,23 @@ class Config:
                 self.relaxation,
                 f"{accepted} with --posterior={self.posterior}, others with --posterior=directed",
             )
+
+    def _check_families(self) -> None:
+        kinds = self.families.split(",")
+        known = [re.fullmatch(r"binary|gaussian|potts([2-9]|[1-9]\d{1,2})", kind) for kind in kinds]
+        accepted = "two of binary, gaussian and potts3, potts4, ..., as binary,gaussian"
+        _require(len(kinds) == 2 and all(known), "families", self.families, accepted)
+        if "harmonium" not in (self.posterior, self.prior):
+            return
+        both = self.posterior == self.prior == "harmonium" or self.task != "vae"
+        _require(both, "prior", self.prior, "harmonium with --posterior=harmonium, and only there")
+        for found, size in zip(known, self.sides, strict=True):
+            states = int(found[1] or 1) if found else 1
+            accepted = f"sides of whole Potts units (--num_latents_1; here {self.sides})"
+            _require(not size % states, "num_latents", self.num_latents, accepted)
+            fits = states == 1 or self.relaxation in registry.CATEGORICAL
+            accepted = f"{', '.join(registry.CATEGORICAL)} with Potts units"
+            _require(fits, "relaxation", self.relaxation, accepted)
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -260,6 +280,7 @@ STRUCTURE = (
     "num_latents",
     "num_latents_1",
     "num_auxiliary",
+    "families",
     "hidden_units",
     "coupling_scale",
     "coupling_rank",
@@ -270,13 +291,14 @@ _NAMES = tuple(f.name for f in dataclasses.fields(Config))
 FIELDS = tuple(k for k in _NAMES if k not in ("hidden_units", "initial_model", *IMAGES))
 """The fields that the command line sets."""
 
-_WITH_SWEEPS = ("undirected", "auxiliary")
+_WITH_SWEEPS = ("undirected", "auxiliary", "harmonium", "rbm_groups")
 """Posteriors of relaxed Gibbs sweeps, which need a relaxation plugged into discrete formulas."""
 
 _OWNERS = {
-    "num_layers": ("directed",),
-    "shared_context": ("directed",),
-    "coupling_rank": _WITH_SWEEPS,
+    "num_layers": ("directed", "rbm_groups"),
+    "shared_context": ("directed", "rbm_groups"),
+    "coupling_rank": ("undirected", "auxiliary"),
+    "families": ("harmonium",),
     "num_auxiliary": ("auxiliary",),
 }
 """Fields that mean something to some kinds of posteriors: elsewhere they keep their defaults."""

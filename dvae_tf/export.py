@@ -173,7 +173,7 @@ def export(
     betas = {"betas": tf.TensorSpec([None], tf.float32, "betas")}
     seed = {"seed": tf.TensorSpec([], tf.int32, "seed")}
     key = {"seed": tf.TensorSpec([2], tf.int32, "seed")}
-    z = {"z": tf.TensorSpec([None, sum(model.num_latents)], tf.float32, "z")}
+    z = {"z": tf.TensorSpec([None, sum(model.prior_blocks)], tf.float32, "z")}
     specs = {
         "draw": inputs | num_samples | betas | key,
         "decode": z | given,

@@ -15,9 +15,19 @@ TEMPERATURES = 20
 def sample_images(
     model: Model, num_samples: tf.Tensor, seed: tf.Tensor, given: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Means [num_samples, *shape] for samples of the prior (see `prior.sample`)."""
-    z = prior.sample(model.prior_machine(), num_samples, seed)
+    """Means [num_samples, *shape] for samples of the prior (see `latents`)."""
+    z = latents(model, num_samples, seed, given)
     return model.likelihood.mean(model.decode(z, given))
+
+
+def latents(
+    model: Any, num_samples: tf.Tensor, seed: tf.Tensor, given: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Samples [num_samples, n] of the prior; where its units hold the condition, given that."""
+    theta = model.prior_machine()
+    if model.condition is not None and model.condition.units:
+        return prior.sample_given(theta, given, seed)
+    return prior.sample(theta, num_samples, seed)
 
 
 def reconstruct(model: Model, data: Any, seed: tf.Tensor) -> tf.Tensor:

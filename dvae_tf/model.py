@@ -14,7 +14,6 @@ import tensorflow as tf
 from dvae_tf import conditions, relaxations
 from dvae_tf.conditions import Condition, Parts
 from dvae_tf.likelihoods import Bernoulli, Likelihood
-from dvae_tf.posteriors.boltzmann import BoltzmannPosterior
 from dvae_tf.posteriors.posterior import Draws, Posterior
 from dvae_tf.posteriors.undirected import RBMPosterior
 from dvae_tf.priors.prior import Prior
@@ -68,8 +67,12 @@ class Wiring(keras.Model):
         self.has_prior = prior is not None
         if self.has_prior:
             self.prior = _new("prior", RBMPrior() if prior is DEFAULT else prior, Prior)
-        elif condition is None:
-            raise ValueError("prior: found None; accepted without a condition: a prior")
+        elif condition is None or condition.units:
+            kind = "LabelUnits" if condition else "a condition"
+            how = "with" if condition else "without"
+            raise ValueError(f"prior: found None; accepted {how} {kind}: a prior")
+        units = condition.units if condition else 0
+        self.prior_blocks = (*self.num_latents[:-1], self.num_latents[-1] + units)
         self.decoder = _network("decoder", decoder)
         self.task: Task = TASKS.load("vae" if self.has_prior else "structured_prediction")
         self.image_shape: tuple[int, ...] | None = None
@@ -100,14 +103,14 @@ class Wiring(keras.Model):
             )
         self.posterior.attach(self.num_latents, context.shape[-1], self.seed)
         self.posterior(context)
-        total = sum(self.num_latents)
+        total = sum(self.prior_blocks)
         if self.has_prior:
-            self.prior.attach(self.num_latents)
+            self.prior.attach(self.prior_blocks)
             found = sum(self.prior_machine().sizes)
             if found != total:
                 raise ValueError(
                     f"prior: found {found} units; accepted: the {total} latents of num_latents="
-                    f"{self.num_latents}"
+                    f"{self.prior_blocks}"
                 )
         self._check_decoder(parts, total)
         self.image_shape = image_shape
@@ -128,7 +131,7 @@ class Wiring(keras.Model):
         width = inputs[0].shape[-1] if inputs else None
         if width not in (None, total):
             raise ValueError(
-                f"num_latents: found {self.num_latents}, {total} in all; accepted by the decoder: "
+                f"num_latents: found {self.prior_blocks}, {total} in all; accepted by the decoder: "
                 f"{width}"
             )
         z = tf.zeros([1, total])
@@ -148,8 +151,7 @@ class Wiring(keras.Model):
         Raises:
           ValueError: an unknown name, one that this posterior can't use, or a sharpness of 0.
         """
-        undirected = isinstance(self.posterior, BoltzmannPosterior)
-        accepted = PLUGGED_IN if undirected else RELAXATIONS
+        accepted = PLUGGED_IN if self.posterior.plugged_in else RELAXATIONS
         if name not in accepted:
             raise ValueError(
                 f"relaxation: found {name!r}; accepted with {type(self.posterior).__name__}: "
@@ -182,8 +184,13 @@ class Wiring(keras.Model):
     def draw(
         self, inputs: Any, num_samples: int | tf.Tensor, betas: tf.Tensor, seed: tf.Tensor
     ) -> Draws:
-        """Weighted hard samples of the posteriors of inputs [B, ...], for evaluation."""
-        return self.posterior.draw(self.phi(inputs), num_samples, betas, seed)
+        """Weighted hard samples of the posteriors of inputs [B, ...], for evaluation.
+
+        Where units of the prior hold the condition, z is of them all.
+        """
+        draws = self.posterior.draw(self.phi(inputs), num_samples, betas, seed)
+        given = inputs[-1] if isinstance(inputs, (list, tuple)) else None
+        return draws._replace(z=conditions.held(self.condition, draws.z, given))
 
     def decode(
         self, z: tf.Tensor, given: tf.Tensor | None = None, training: bool = False
@@ -219,7 +226,7 @@ class Wiring(keras.Model):
         """Numbers that decoding one state makes, about: those in the outputs of its layers."""
         shapes = [getattr(layer, "output", None) for layer in getattr(self.decoder, "layers", [])]
         known = [math.prod(t.shape[1:]) for t in shapes if t is not None]
-        return max(sum(known), 1)
+        return max(sum(known), self.posterior.floats_per_state, 1)
 
     def prior_machine(self) -> AnyMachine:
         """The prior, without batch dimensions."""

@@ -37,10 +37,18 @@ POSTERIORS = Registry(
     undirected="dvae_tf.posteriors.undirected:RBMPosterior",
     directed="dvae_tf.posteriors.directed:DirectedPosterior",
     auxiliary="dvae_tf.posteriors.auxiliary:AuxiliaryPosterior",
+    harmonium="dvae_tf.posteriors.harmonium:HarmoniumPosterior",
+    rbm_groups="dvae_tf.posteriors.rbm_groups:RBMGroupsPosterior",
 )
 """Subclasses of `posteriors.posterior.Posterior`."""
 
-PRIORS = Registry(rbm="dvae_tf.priors.rbm:RBMPrior")
+_GRAPHS = dict.fromkeys(("chimera", "pegasus", "zephyr"), "dvae_tf.priors.graph:GraphPrior")
+
+PRIORS = Registry(
+    rbm="dvae_tf.priors.rbm:RBMPrior",
+    harmonium="dvae_tf.priors.harmonium:HarmoniumPrior",
+    **_GRAPHS,
+)
 """Subclasses of `priors.prior.Prior`."""
 
 ALL_PRIORS = ChainMap(PRIORS, Registry(graph="dvae_tf.priors.graph:GraphPrior"))

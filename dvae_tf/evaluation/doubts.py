@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dvae_tf.conditions import held
 from dvae_tf.posteriors.boltzmann import posterior_rbm
 from dvae_tf.posteriors.posterior import Draws
 from sampler import seeds
@@ -72,11 +73,13 @@ def of_annealing(
         short = model.draw(inputs, count, tf.constant(betas), seeds.fold_in(seed, 0))
         long = _from_uniform(machine, count, longer, seeds.fold_in(seed, 1))
         found = []
+        long = long._replace(z=held(model.condition, long.z, given))
         for draws in (short, long):
             log_px = model.log_px(targets, model.decode(draws.z, given))
             likelihood = model.task.likelihood(model, log_px, draws)
             # of the machine of bits: a machine of spins has other energies, by a constant
-            constant = draws.log_prob + machine.energy(machine.split(draws.z))
+            latents = machine.split(draws.z[..., : sum(machine.sizes)])
+            constant = draws.log_prob + machine.energy(latents)
             log_z = resampling.log_mean_exp(draws.log_weights)
             log_z -= tf.cast(tf.reduce_mean(constant, -1), tf.float64)
             found.append((log_z, likelihood.log_marginal, likelihood.elbo))

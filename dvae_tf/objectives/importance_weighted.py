@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from dvae_tf import conditions
 from dvae_tf.model import Wiring
 from dvae_tf.objectives.gradient_factor import GradientFactor
 from dvae_tf.objectives.terms import Terms, summarise
@@ -72,9 +73,10 @@ def importance_weighted(
     sample = model.posterior.sample(phi, chains, seed)
     sample = sample._replace(zeta=factor.apply(sample.zeta))
 
-    outputs = model.decode(sample.zeta, given, training=True)
+    zeta = conditions.held(model.condition, sample.zeta, given)
+    outputs = model.decode(zeta, given, training=True)
     log_px = model.log_px(targets, outputs)
-    log_prior = model.relaxation.log_prior(theta, sample.zeta)
+    log_prior = model.relaxation.log_prior(theta, zeta)
     log_q = model.posterior.log_q(phi if plain else fixed_phi, sample)
     log_w = log_px + kl_weight * (log_prior - log_q)
     num_samples = chains.shape[1]

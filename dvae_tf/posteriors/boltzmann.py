@@ -32,6 +32,8 @@ class BoltzmannPosterior(Posterior):
       ValueError: fewer than one of either.
     """
 
+    plugged_in = True
+
     def __init__(self, sweeps: int = 10, relaxed_sweeps: int = 1):
         super().__init__()
         for name, found in (("sweeps", sweeps), ("relaxed_sweeps", relaxed_sweeps)):

@@ -65,16 +65,19 @@ class DirectedPosterior(Posterior):
         total, num_layers = sum(num_latents), self.num_layers
         if total % num_layers:
             raise ValueError(
-                f"num_latents: found {num_latents}; accepted by DirectedPosterior with "
+                f"num_latents: found {num_latents}; accepted by {type(self).__name__} with "
                 f"layers={num_layers}: a multiple of {num_layers} in all"
             )
         self.units = total // num_layers
         self.networks = []
         for i in range(num_layers):
-            name = "fields" if i == 0 else f"fields_{i}"
-            network = perceptron(self.hidden_units, self.units, name, seed)
+            network = self.network("fields" if i == 0 else f"fields_{i}", seed)
             network.build((None, num_features + i * self.units))
             self.networks.append(network)
+
+    def network(self, name: str, seed: int) -> keras.Sequential:
+        """What a group's parameters are had by, not yet built; the name is its last layer's."""
+        return perceptron(self.hidden_units, self.units, name, seed)
 
     def call(self, context: tf.Tensor, training: bool = False) -> Hierarchy:
         """phi(x): the context [B, features] and the networks' present weights."""
@@ -86,12 +89,7 @@ class DirectedPosterior(Posterior):
         """Ancestral samples, each group relaxed given the relaxed ones; chains stay as they are."""
 
         def logits_fn(i: int, before: list[tf.Tensor]) -> tf.Tensor:
-            logits, statistics = self._logits(i, phi, before, training=True)
-            for variable, value in zip(
-                self.networks[i].non_trainable_variables, statistics, strict=True
-            ):
-                variable.assign(value)
-            return logits
+            return 2 * self.learned(i, phi, before)
 
         groups, _ = self._ancestral(logits_fn, self.relaxation.relax, chains.shape[1], seed)
         return Sample(tf.concat(groups, -1), chains)
@@ -100,7 +98,7 @@ class DirectedPosterior(Posterior):
         """log q(zeta | x), [B, K], by the relaxation's formula for a unit."""
         groups = tf.split(sample.zeta, len(self.networks), -1)
         terms = [
-            self.relaxation.log_prob(self._logits(i, phi, groups[:i], training=True)[0], group)
+            self.relaxation.log_prob(2 * self.outputs(i, phi, groups[:i], training=True)[0], group)
             for i, group in enumerate(groups)
         ]
         return tf.add_n([tf.reduce_sum(term, -1) for term in terms])
@@ -112,7 +110,7 @@ class DirectedPosterior(Posterior):
         del betas
 
         def logits_fn(i: int, before: list[tf.Tensor]) -> tf.Tensor:
-            return self._logits(i, phi, before, training=False)[0]
+            return 2 * self.outputs(i, phi, before, training=False)[0]
 
         groups, logits = self._ancestral(logits_fn, Bernoulli().sample, num_samples, seed)
         z = tf.concat(groups, -1)
@@ -137,24 +135,32 @@ class DirectedPosterior(Posterior):
             groups.append(sample_fn(logits, seeds.fold_in(seed, i)))
         return groups, all_logits
 
-    def _logits(
+    def learned(self, i: int, phi: Hierarchy, before: list[tf.Tensor]) -> tf.Tensor:
+        """As `outputs` in training, of which the batch norms keep the moving statistics."""
+        values, statistics = self.outputs(i, phi, before, training=True)
+        for variable, value in zip(
+            self.networks[i].non_trainable_variables, statistics, strict=True
+        ):
+            variable.assign(value)
+        return values
+
+    def outputs(
         self, i: int, phi: Hierarchy, before: list[tf.Tensor], training: bool
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Group i's logits given the groups before it, [B, K, units] (K = 1 for the first), and the
-        moving statistics of its network's batch norms as they then are."""
+        """Group i's parameters given the groups before it, [B, K, outputs] (K = 1 for the first),
+        and the moving statistics of its network's batch norms as they then are."""
         inputs = phi.context[:, None, :]
         if before:
             context = _repeat(inputs, tf.shape(before[0])[1])
             inputs = tf.concat([context, *before], -1)
         network = self.networks[i]
         flat = tf.reshape(inputs, [-1, phi.context.shape[-1] + i * self.units])
-        fields, statistics = network.stateless_call(
+        values, statistics = network.stateless_call(
             phi.weights[i], network.non_trainable_variables, flat, training=training
         )
-        shape = tf.concat([tf.shape(inputs)[:-1], [self.units]], 0)
-        logits = 2 * tf.reshape(fields, shape)
-        logits.set_shape([*inputs.shape[:-1], self.units])
-        return logits, statistics
+        shape = tf.concat([tf.shape(inputs)[:-1], [values.shape[-1]]], 0)
+        values = tf.ensure_shape(tf.reshape(values, shape), [*inputs.shape[:-1], values.shape[-1]])
+        return values, statistics
 
 
 def _repeat(values: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:

@@ -48,11 +48,15 @@ class Posterior(keras.layers.Layer):
       chain_width: numbers in a persistent state of a training image; 0 where samples need none.
       chain_dtype: of these.
       relaxation: the `relaxations.Relaxation` of its units in training; the model sets it.
+      plugged_in: whether that has to be one that is plugged into the discrete formulas.
+      floats_per_state: numbers that an evaluation makes for each sample, about, if they are many.
     """
 
     chain_width: int = 0
     chain_dtype: ClassVar[tf.DType] = tf.uint8
     relaxation: Any = None
+    plugged_in: ClassVar[bool] = False
+    floats_per_state: int = 0
 
     def __init__(self) -> None:
         super().__init__(name="posterior")

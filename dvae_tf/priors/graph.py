@@ -7,6 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from dvae_tf.config import Config
+from dvae_tf.priors import annealers
+from dvae_tf.priors.handed_in import HandedIn
 from dvae_tf.priors.prior import Prior
 from sampler.families import Bernoulli
 from sampler.machines.graph import GraphMachine, from_graph
@@ -23,33 +26,59 @@ class GraphPrior(Prior):
     Args:
       edges: pairs of nodes, or a networkx graph, such as `dwave.graphs.zephyr_graph(2)`; nodes are
         numbered in sorted order where they are numbers, else as they first appear.
-      chains, sweeps, sampler: see `Prior`.
+      chains, sweeps, sampler: see `Prior`; or, as the sampler, any `dimod.Sampler`, whose samples
+        are taken as they are, without sweeps. It is not saved with a model.
+      parameters: what a `dimod.Sampler` is told in each call; of `num_reads` and `seed` it is told
+        without, if it has them.
+      beta: the inverse temperature at which it samples the energies that it is given: they are
+        divided by it. See `sampler.temperature` for how that of the samples is estimated.
+      nodes: all of them, where some may have no edges.
 
     Raises:
-      ValueError: no edges, one from a node to itself, or one that is there twice.
+      ValueError: no edges, one from a node to itself, or one that is there twice; a beta of 0.
     """
 
     # of J: the penalty is on what acts on bits, W = 4J
     penalties = {"j": 16.0}
 
-    def __init__(self, edges: Any, chains: int = 1000, sweeps: int = 5, sampler: str = "pa"):
-        super().__init__(chains, sweeps, sampler)
+    def __init__(
+        self,
+        edges: Any,
+        chains: int = 1000,
+        sweeps: int = 5,
+        sampler: Any = "pa",
+        parameters: dict[str, Any] | None = None,
+        beta: float = 1.0,
+        nodes: Iterable | None = None,
+    ):
+        own = isinstance(sampler, str)
+        super().__init__(chains, sweeps, sampler if own else "pa")
         pairs = [tuple(edge)[:2] for edge in _pairs(edges)]
         if not pairs:
             raise ValueError("edges: found none; accepted: pairs of nodes, or a networkx graph")
-        nodes = getattr(edges, "nodes", None) or dict.fromkeys(n for pair in pairs for n in pair)
-        if all(isinstance(n, (int, np.integer)) for n in nodes):
-            nodes = sorted(nodes)
-        place = {node: i for i, node in enumerate(nodes)}
+        nodes = nodes or getattr(edges, "nodes", None)
+        nodes = list(nodes or dict.fromkeys(n for pair in pairs for n in pair))
+        self.numbered = all(isinstance(n, (int, np.integer)) for n in nodes)
+        self.nodes = sorted(map(int, nodes)) if self.numbered else nodes
+        place = {node: i for i, node in enumerate(self.nodes)}
         self.edges = [[place[a], place[b]] for a, b in pairs]
         self.num_nodes = len(place)
+        self.handed_in = None if own else HandedIn(sampler, self.nodes, parameters, beta)
         # from_graph tells of edges that can't be
         zeros = np.zeros(self.num_nodes), (np.array(self.edges), np.zeros(len(self.edges)))
         self.graph: Graph = from_graph(*zeros, "BINARY").graph
 
+    @classmethod
+    def of_run(cls, config: Config) -> "GraphPrior":
+        """A patch of the graph that the flag names, of as many units as there are latents."""
+        graph = annealers.patch(config.prior, config.num_latents)
+        return cls(graph, config.prior_chains, config.prior_sweeps, config.prior_sampler)
+
     def get_config(self) -> dict[str, Any]:
-        """The edges by their nodes' numbers, and the sampling."""
-        return {**super().get_config(), "edges": self.edges}
+        """Nodes and edges, by numbers, and the sampling."""
+        names = self.nodes if self.numbered else range(self.num_nodes)
+        edges = [[names[a], names[b]] for a, b in self.edges]
+        return {**super().get_config(), "edges": edges, "nodes": list(names)}
 
     def attach(self, num_latents: tuple[int, ...]) -> None:
         """See `Prior.attach`: as many latents as nodes."""

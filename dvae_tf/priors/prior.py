@@ -25,6 +25,9 @@ from sampler.weights import resampling
 CHAINS = 1024
 """AIS chains of the evaluation, as in the paper."""
 
+CLAMPED_FIELD = 50.0
+"""Of bits that are all but clamped: no couplings get near it."""
+
 POPULATION, TEMPERATURES, SWEEPS = 1000, 300, 20
 """Of the annealing that samples of a prior are drawn from, and sweeps after it."""
 
@@ -42,12 +45,14 @@ class Prior(keras.layers.Layer):
 
     Attributes:
       penalties: by the variable's name, the factor of its part in the weight decay; 0 elsewhere.
+      handed_in: somebody else's sampler, which takes the place of the named one; else None.
 
     Raises:
       ValueError: no chains or sweeps, or an unknown sampler.
     """
 
     penalties: ClassVar[dict[str, float]] = {}
+    handed_in: Callable[..., Any] | None = None
 
     def __init__(self, chains: int = 1000, sweeps: int = 5, sampler: str = "pa"):
         super().__init__(name="prior")
@@ -138,6 +143,38 @@ def sample(theta: AnyMachine, num_samples: tf.Tensor, seed: tf.Tensor) -> tf.Ten
     members = samples.equally_weighted(seeds.fold_in(seed, 2))
     state = tuple(tf.gather(x, chosen) for x in members)
     return tf.concat(gibbs.run(theta, state, SWEEPS, seeds.fold_in(seed, 3)), -1)
+
+
+def sample_given(theta: AnyMachine, code: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Latents [N, n] of p(free | clamped), the last units clamped to rows of a one-hot code.
+
+    For each of its q values a population is annealed, from independent units of which the clamped
+    ones are right already; sweeps with these held follow.
+
+    Args:
+      theta: of bits.
+      code: [N, q].
+    """
+    count, values = code.shape[-1], tf.eye(code.shape[-1])
+    clamped = CLAMPED_FIELD * (2 * values - 1)
+    fields = tf.tile(tf.concat(theta.fields, -1)[None, :-count], [count, 1])
+    machines = theta.copies(count)
+    machines = machines.with_fields(machines.split(tf.concat([fields, clamped], -1)))
+    base = machines.split(tf.concat([tf.zeros_like(fields), clamped], -1))
+    betas: np.ndarray = schedules.linear(TEMPERATURES)
+    members = POPULATION // 5
+    found = population_annealing.anneal(
+        bridge.Bridge(machines, tuple(base)), betas, members, seeds.fold_in(seed, 0)
+    )
+    state = tf.concat(found.equally_weighted(seeds.fold_in(seed, 1)), -1)
+    order = tf.argsort(seeds.uniform(seeds.fold_in(seed, 2), [members]))
+    places = tf.gather(order, tf.range(tf.shape(code)[0]) % members)
+    chosen = tf.gather_nd(state, tf.stack([tf.argmax(code, -1, tf.int32), places], -1))
+    held = tf.concat([tf.zeros_like(chosen[:, :-count]), code], -1)
+    mask = tf.concat([tf.zeros_like(chosen[:, :-count]), tf.ones_like(code)], -1) > 0
+    clamp = gibbs.Clamp(theta.split(mask), theta.split(held))
+    swept = gibbs.run(theta, theta.split(chosen), SWEEPS, seeds.fold_in(seed, 3), clamp)
+    return tf.concat(swept, -1)
 
 
 def population(theta: AnyMachine, num_chains: int, seed: tf.Tensor) -> Population:

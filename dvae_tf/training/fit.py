@@ -64,6 +64,8 @@ class Fit:
             model.optimizer.build(model.trainable_variables)
         steps = new_steps(self.distribution, model, data)
         alone = self.distribution.num_replicas == 1
+        if not alone and model.has_prior and model.prior.handed_in is not None:
+            raise ValueError("sampler: found one handed in; accepted with several replicas: a name")
         self.step_fn = steps[0] if alone else DistributedStep(self.distribution, steps)
         self._take_up([step.state for step in steps])
 
@@ -154,11 +156,16 @@ class Fit:
             info = step()
             objective, log_likelihood = info["train/objective"], info["train/log_likelihood"]
             logs = {"loss": -float(objective), "log_likelihood": float(log_likelihood)}
+            if "prior/effective_beta" in info:
+                logs["effective_beta"] = float(info["prior/effective_beta"])
             seen.append(logs)
             every.on_train_batch_end(number, logs)
             if self.model.stop_training:
                 break
-        return {name: float(np.mean([logs[name] for logs in seen])) for name in seen[0]}
+        columns = {name: np.array([logs[name] for logs in seen]) for name in seen[0]}
+        # a prior of no couplings has no temperature
+        known = {name: values[~np.isnan(values)] for name, values in columns.items()}
+        return {name: float(np.mean(values)) for name, values in known.items() if len(values)}
 
     def _validate(self, data: Any) -> float:
         """The NLL of checked data, by the follower's log Z while that is to be believed."""

@@ -134,9 +134,10 @@ class TrainStep:
         batch_size = tf.nest.flatten(data)[0].shape[0]
         seed = seeds.fold_in(self.seed, self.state.step.read_value(), 3)
         chains = new_chains(self.model, self.settings.num_samples, batch_size, seed)
+        told = self._ask_sampler()
         gradients, _, info = self._gradients(data, chains, detailed)
         self.optimizer.apply(gradients, self.model.trainable_variables)
-        return info
+        return {**info, **told}
 
     def advance(
         self,
@@ -149,10 +150,11 @@ class TrainStep:
         if data is None:
             data = tf.nest.map_structure(lambda a: tf.gather(a, indices), self.data)
         chains = tf.gather(self.state.chains, indices)
+        told = self._ask_sampler()
         gradients, chains, info = gradients_fn(data, chains, detailed)
         self.optimizer.apply(gradients, self.model.trainable_variables)
         self.state.chains.scatter_update(tf.IndexedSlices(chains, indices))
-        return info
+        return {**info, **told}
 
     def gradients(
         self,
@@ -219,12 +221,26 @@ class TrainStep:
 
         return tf.cond(detailed, compute, lambda: tf.nest.map_structure(tf.zeros_like, compute()))
 
+    def _ask_sampler(self) -> dict[str, tf.Tensor]:
+        """Samples of the prior by a sampler that was handed in, outside of what XLA compiles."""
+        prior = getattr(self.model, "prior", None)
+        if prior is None or prior.handed_in is None:
+            return {}
+        population, _ = self.state.read()
+        theta, seed = prior.machine(), seeds.fold_in(self.seed, self.state.step.read_value(), 4)
+        drawn, found = prior.handed_in(theta, population.log_weights.shape[-1], seed)
+        weights = tf.zeros_like(population.log_weights)
+        self.state.write(Population(drawn, weights, population.log_z), theta)
+        return {"prior/effective_beta": found.beta, "prior/effective_beta_stderr": found.stderr}
+
     def update_prior(self, seed: tf.Tensor) -> tuple[Population | None, dict[str, tf.Tensor]]:
         """The prior's samples at its present parameters, and what is shown of them."""
         prior = getattr(self.model, "prior", None)
         if prior is None:
             return None, {}
         population, old = self.state.read()
+        if prior.handed_in is not None:
+            return population, {"prior/rms_coupling": old.rms_coupling()}
         theta = prior.machine()
         update = PRIOR_SAMPLERS.load(prior.sampler)
         population, info = update(old, theta, population, seed, prior.num_sweeps)

@@ -52,6 +52,8 @@ DESCRIPTIONS = {
     "prior/ess": "Effective number of the prior's samples: how hard they work to follow it.",
     "prior/resampled": "Fraction of the steps in which they were resampled.",
     "prior/survivors": "Samples that have descendants after a resampling.",
+    "prior/effective_beta": "Of the samples by a sampler that was handed in: 1 is right.",
+    "prior/effective_beta_stderr": "Its standard error.",
     "prior/log_z": "log of the prior's normaliser, nats; every NLL moves with it.",
     "prior/log_z_stderr": "Its standard error, from the spread of the populations that follow.",
     "prior/log_z_gap": "Width of the bracket of log Z by forward and backward AIS.",
@@ -140,8 +142,9 @@ class Summaries:
         histograms: dict[str, Any] = {}
         if model.has_prior:
             shown = model.prior.encode(model.prior_machine())
+            shown.pop("edges", None)
             histograms = {f"prior/{name}": value for name, value in shown.items()}
-            if "w" in shown:
+            if "w" in shown and shown["w"].shape.rank == 2:
                 spectrum = tf.linalg.svd(shown["w"], compute_uv=False)
                 histograms["prior/spectrum"] = spectrum
                 self.scalars({"prior/largest_singular_value": tf.reduce_max(spectrum)}, step)

@@ -57,6 +57,7 @@ CASES = {
         "num_layers": 3,
         "shared_context": False,
         "relaxation": "pwl_stop_slope",
+        "prior": "zephyr",
     },
     "structured prediction, low rank": {
         "task": "structured_prediction",
@@ -65,9 +66,13 @@ CASES = {
     },
     "auxiliary units": {"posterior": "auxiliary", "num_auxiliary": 3, "coupling_scale": 0.5},
     "own parts": {"posterior": "probit", "prior": "blocks"},
+    "harmonium": {"posterior": "harmonium", "prior": "harmonium"},
+    "groups of RBMs": {"posterior": "rbm_groups", "num_layers": 2, "prior": "pegasus"},
     **{
-        name: {"posterior": "directed", "relaxation": name, "sharpness": sharpness}
-        for name, sharpness in OVERLAPPING_SHARPNESS.items()
+        name: {"posterior": "directed", "relaxation": name, "sharpness": sharpness, "prior": prior}
+        for (name, sharpness), prior in zip(
+            OVERLAPPING_SHARPNESS.items(), ("rbm", "rbm", "rbm", "chimera"), strict=True
+        )
     },
 }
 REGISTRIES = {
@@ -244,18 +249,44 @@ def test_two_replicas(eagerly, configs, dataset, case, tmp_path):
         np.testing.assert_array_equal(first, second)
 
 
+def table(model: DVAE) -> tuple[np.ndarray, np.ndarray]:
+    """All latents [S, 6], and the logarithms of what each stands for, [S]; Gauss-Hermite if real.
+
+    Ten nodes for each of three numbers: decoders are smooth.
+    """
+    if not hasattr(model.posterior, "kinds"):
+        return STATES, np.zeros(len(STATES))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(10)
+    rows = np.stack(np.meshgrid(*[nodes] * 3), -1).reshape(-1, 3).astype(np.float32)
+    shares = np.stack(np.meshgrid(*[weights] * 3), -1).reshape(-1, 3).prod(1)
+    shares /= (2 * np.pi) ** 1.5
+    bits = oracles.states(3).astype(np.float32)
+    states = np.concatenate([np.repeat(bits, len(rows), 0), np.tile(rows, (8, 1))], 1)
+    return states, np.tile(np.log(shares), 8)
+
+
 def log_px_given_z(model: DVAE, x: np.ndarray) -> np.ndarray:
-    """log p(x | z), or log p(x2 | z), of each image and each state, [N, 64]."""
+    """log p(x | z), or log p(x2 | z), of each image and each state, [N, S]."""
     _, targets, _ = model.split(x)
-    logits = model.decode(tf.constant(STATES)).numpy().astype(np.float64)
+    logits = model.decode(tf.constant(table(model)[0])).numpy().astype(np.float64)
     return targets @ logits.T - np.logaddexp(0, logits).sum(1)
 
 
 def log_prior(model: DVAE) -> tuple[np.ndarray, float]:
-    """log p(z) of each state, [64], and log Z, from the parameters that the export shows."""
+    """log p(z) of each state, [S], and log Z, from the parameters that the export shows."""
     parameters = model.prior.encode(model.prior_machine())
     p = {name: t.numpy().astype(np.float64) for name, t in parameters.items()}
-    if "w" in p:
+    if "fields1" in p:
+        z, shares = table(model)
+        z1, z2 = np.split(z.astype(np.float64), 2, -1)
+        exponents = z1 @ p["fields1"] + z2 @ p["fields2"] + shares
+        exponents += np.sum((z1 @ p["couplings"]) * z2, -1)
+    elif "edges" in p:
+        machine = model.prior_machine()
+        units = machine.to_units(machine.split(STATES)).numpy().astype(np.float64)
+        pairs = zip(p["edges"].astype(int), p["w"], strict=True)
+        exponents = units @ p["b"] + sum(w * units[:, a] * units[:, b] for (a, b), w in pairs)
+    elif "w" in p:
         exponents = -oracles.energies(p["b1"], p["b2"], p["w"]).ravel()
     else:
         z = np.split(STATES.astype(np.float64), 3, -1)
