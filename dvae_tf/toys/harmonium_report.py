@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from dvae_tf import report
 from dvae_tf.toys import harmonium_runs as runs
-from dvae_tf.toys.gaussian_report import COLOURS
+from dvae_tf.toys.gaussian_report import STYLES
 from dvae_tf.toys.settings import HarmoniumSettings as Settings
 
 
@@ -34,7 +34,7 @@ def write(output_dir: Path, settings: Settings) -> None:
     left.set_yscale("log")
     for name, curve in curves.items():
         steps = settings.record_every * np.arange(len(curve))
-        report.band(left, steps, *curve.T, color=COLOURS[name], label=name)
+        report.band(left, steps, *curve.T, label=name, markevery=8, **STYLES[name])
     left.legend(frameon=False)
     bias, error, _ = np.array([biases[f"Gibbs, t = {t}"] for t in runs.SWEEPS]).T
     right.errorbar(runs.SWEEPS, bias, error, marker="o", color="#9c2f5b")
