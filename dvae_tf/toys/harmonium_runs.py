@@ -139,7 +139,7 @@ def gradient(
     """An estimate from `size` samples for each harmonium of the batch."""
     with tf.GradientTape() as tape:
         tape.watch(phi)
-        total = tf.reduce_sum(loss(phi, p, size, seed))
+        total = tf.reduce_sum(loss(phi, _stopped(p), size, seed))
     return Parameters(*tape.gradient(total, list(phi)))
 
 
@@ -147,7 +147,8 @@ def exact_gradient(phi: Parameters, p: Parameters) -> Parameters:
     """From the closed form."""
     with tf.GradientTape() as tape:
         tape.watch(phi)
-        total = tf.reduce_sum(kl(phi, p))
+        # phi may share tensors with p
+        total = tf.reduce_sum(kl(phi, _stopped(p)))
     return Parameters(*tape.gradient(total, list(phi)))
 
 
