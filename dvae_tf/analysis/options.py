@@ -60,8 +60,10 @@ class ModesSettings:
 class FromPriorSettings:
     """How much to run for the NLL from the prior."""
 
-    num_chains: int = option(64, "chains of each image", lower_bound=1)
-    num_temperatures: int = option(2000, "temperatures from prior to posterior", lower_bound=2)
+    num_chains: int = option(16, "chains of each image", lower_bound=1)
+    num_temperatures: int = option(
+        10_000, "from prior to posterior; the gap falls as their inverse", lower_bound=2
+    )
     num_simulated: int = option(20, "images of the model itself, for both bounds", lower_bound=2)
     num_samples: int = option(4000, "importance samples of each image", lower_bound=1)
     posterior_temperatures: int = option(10, "of each posterior's annealing", lower_bound=2)
