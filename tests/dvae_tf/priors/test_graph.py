@@ -71,10 +71,12 @@ def model_with(prior: GraphPrior) -> dvae_tf.DVAE:
     encoder = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
     decoder = keras.Sequential([keras.Input((5,)), layers.Dense(4)])
     model = dvae_tf.DVAE(encoder, decoder, (3, 2), prior=prior)
+    model.compile(keras.optimizers.SGD(1e-3), jit_compile=False)
+    # a prior that is coupled from the start would be annealed to, eagerly
+    model.fit(IMAGES, batch_size=20, epochs=1, verbose=0)
     noise = np.random.default_rng(0)
     prior.f.assign(noise.normal(size=5))
     prior.j.assign(noise.normal(size=5))
-    model.compile(keras.optimizers.SGD(1e-3), valid_samples=2, prior_temperatures=5)
     return model
 
 
