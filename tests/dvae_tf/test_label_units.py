@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import keras
 import numpy as np
 import oracles
@@ -33,8 +35,8 @@ def model() -> dvae_tf.DVAE:
         condition=dvae_tf.LabelUnits(3),
         image_shape=(5,),
     )
-    model.compile(keras.optimizers.Adam(1e-2), valid_samples=5, prior_temperatures=20)
-    model.fit(X, C, batch_size=6, epochs=2, verbose=0, validation_data=(X, C))
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    model.fit(X, C, batch_size=6, epochs=2, verbose=0)
     noise = np.random.default_rng(0)
     model.prior.f.assign(0.5 * noise.standard_normal(7))
     model.prior.j.assign(0.5 * noise.standard_normal(10))
@@ -58,18 +60,19 @@ def test_the_likelihood_is_of_images_and_labels_together(model):
     logits = model.decoder(STATES).numpy().astype(np.float64)
     joint = X @ logits.T - np.logaddexp(0, logits).sum(1) + log_prior(model)
     truth = [logsumexp(row[has_code(c)]) for row, c in zip(joint, C, strict=True)]
-    found = model.log_likelihood(X, C, num_samples=4000, prior_temperatures=1000)
-    # 16 states of z: the weights' relative deviation is of order 1
+    found = model.log_likelihood(X, C, num_samples=40_000, prior_temperatures=300)
+    # posteriors of two steps' training: some weights are large
     np.testing.assert_allclose(found, truth, atol=0.1)
 
 
 def test_samples_of_a_class_are_the_priors_given_its_code(model):
-    code = tf.one_hot([1] * 2000, 3)
-    z = generation.latents(model, tf.constant(2000), seeds.make_seed(0), code).numpy()
+    code = tf.one_hot([1] * 4000, 3)
+    latents = tf.function(partial(generation.latents, model), autograph=False)
+    z = latents(tf.constant(4000), seeds.make_seed(0), code).numpy()
     np.testing.assert_array_equal(z[:, 4:], code)
     expected = np.exp(log_prior(model)[has_code(1)])
     counts = np.bincount(oracles.index(z[:, :4]), minlength=16)
-    assert oracles.chi_square(counts, 2000 * expected / expected.sum()) < 5
+    assert oracles.chi_square(counts, 4000 * expected / expected.sum()) < 5
 
 
 def test_classes_may_be_mixed_and_the_export_draws_them_too(model, tmp_path):

@@ -13,7 +13,7 @@ import dvae_tf
 from dvae_tf.evaluation.from_prior import FromPrior
 from sampler import seeds
 
-UNITS, REPEATS = 6, 400
+UNITS, REPEATS = 6, 2000
 STATES = oracles.states(UNITS).astype(np.float32)
 TRIANGLES = [(0, 1), (1, 2), (2, 0), (2, 3), (3, 4), (4, 5), (5, 3)]
 
@@ -58,8 +58,7 @@ def copies(x: np.ndarray) -> tf.Tensor:
 def test_forward_is_unbiased_and_a_lower_bound(case):
     model, x, log_joint = case
     truth = logsumexp(log_joint)
-    log_prior = log_joint - (STATES_log_px := log_px_of(model, x))
-    assert STATES_log_px.std() > 2  # the prior's samples are no good without annealing
+    log_prior = log_joint - log_px_of(model, x)
     annealing = FromPrior(model, 2, 6)
     z = chosen(log_prior, (REPEATS, 2), 3)
     anneal = tf.function(annealing.anneal, jit_compile=True)
