@@ -83,6 +83,7 @@ DEFINERS: dict[type, Any] = {
     bool: flags.DEFINE_bool,
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
 }
 
 for title, texts in GROUPS.items():
