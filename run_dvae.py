@@ -39,7 +39,7 @@ GROUPS = {
         "prior": "p(z): an RBM, a harmonium, or a patch of an annealer's graph",
         "num_latents": "latent units in all; 200 means an RBM of 100 and 100",
         "num_latents_1": "latent units on the first side of the RBMs; 0: half of them",
-        "families": "of the two blocks of a harmonium: binary, gaussian, or potts3, potts4, ...",
+        "families": "kinds of a harmonium's two blocks: binary, gaussian, potts3, potts4, ...",
         "num_auxiliary": "units h of an auxiliary posterior, which are summed out",
         "coupling_rank": "rank of the posterior's couplings; 0: full",
         "coupling_scale": "scale of the posterior's couplings; 0: independent units",
