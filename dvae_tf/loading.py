@@ -9,6 +9,7 @@ import keras
 
 from dvae_tf.dvae import DVAE
 from dvae_tf.export import KERAS_FILE, ExportedModel, ExportError
+from sampler.io.errors import expect
 
 
 def load(
@@ -25,6 +26,8 @@ def load(
     Raises:
       ExportError: a ValueError of one line: no such folder, no model in it, or a damaged one.
     """
+    is_path = isinstance(folder, (str, os.PathLike))
+    expect(is_path, "folder", repr(folder), "a path", ExportError)
     path = Path(os.path.expanduser(folder))
     if path.is_file():
         return _read(path, custom_objects)

@@ -8,6 +8,7 @@ from dvae_tf import relaxations
 from dvae_tf.posteriors import backpropagation
 from dvae_tf.registry import PLUGGED_IN
 from sampler import gibbs, seeds
+from sampler.io.errors import expect, expect_whole
 from sampler.machines.machine import AnyMachine
 
 
@@ -37,16 +38,16 @@ def relaxed_sample(
     Raises:
       ValueError: an unknown relaxation, or sweeps of less than 1.
     """
-    if relaxation not in PLUGGED_IN:
-        accepted = ", ".join(PLUGGED_IN)
-        raise ValueError(f"relaxation: found {relaxation!r}; accepted: {accepted}")
-    for name, found in (("sweeps", sweeps), ("relaxed_sweeps", relaxed_sweeps)):
-        if found < 1:
-            raise ValueError(f"{name}: found {found}; accepted: 1 or more")
+    expect(relaxation in PLUGGED_IN, "relaxation", repr(relaxation), ", ".join(PLUGGED_IN))
+    expect_whole(sweeps, "sweeps", 1)
+    expect_whole(relaxed_sweeps, "relaxed_sweeps", 1)
     machine, root = machine.cast(), seeds.as_seed(seed)
     if isinstance(chains, int):
+        expect_whole(chains, "chains", 1)
         state = gibbs.initial(machine, chains, seeds.fold_in(root, 0))
     else:
+        found, total = tf.convert_to_tensor(chains).shape, sum(machine.sizes)
+        expect(found[-1:] == [total], "chains", f"shape {found}", f"[..., C, {total}]")
         state = machine.split(tf.cast(chains, tf.float32))
     if sharpness is None:
         sharpness = relaxations.SHARPNESS[relaxation.removesuffix("_stop_slope")]

@@ -10,6 +10,7 @@ import tensorflow as tf
 from dvae_tf.config import Config
 from dvae_tf.posteriors.posterior import Draws, Sample
 from dvae_tf.posteriors.undirected import RBMPosterior
+from sampler.io.errors import expect_whole
 from sampler.machines.ising import AnyIsingRBM
 from sampler.machines.machine import AnyMachine
 
@@ -43,8 +44,7 @@ class AuxiliaryPosterior(RBMPosterior):
         coupling_scale: float = 1.5,
     ):
         super().__init__(sweeps, relaxed_sweeps, rank, coupling_scale)
-        if auxiliary < 1:
-            raise ValueError(f"auxiliary: found {auxiliary}; accepted: 1 or more")
+        expect_whole(auxiliary, "auxiliary", 1)
         self.auxiliary = auxiliary
 
     def get_config(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dvae_tf.posteriors.posterior import Draws, Posterior, Sample
 from sampler import seeds
 from sampler.annealing import bridge, chains
 from sampler.families import Family, Spin
+from sampler.io.errors import expect_whole
 from sampler.machines.ising import AnyIsingRBM
 from sampler.machines.machine import AnyMachine
 from sampler.machines.rbm import RBM, LowRankRBM
@@ -36,9 +37,8 @@ class BoltzmannPosterior(Posterior):
 
     def __init__(self, sweeps: int = 10, relaxed_sweeps: int = 1):
         super().__init__()
-        for name, found in (("sweeps", sweeps), ("relaxed_sweeps", relaxed_sweeps)):
-            if found < 1:
-                raise ValueError(f"{name}: found {found}; accepted: 1 or more")
+        expect_whole(sweeps, "sweeps", 1)
+        expect_whole(relaxed_sweeps, "relaxed_sweeps", 1)
         self.num_sweeps, self.num_relaxed_sweeps = sweeps, relaxed_sweeps
 
     def get_config(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dvae_tf.posteriors.posterior import Draws, Posterior, Sample
 from dvae_tf.relaxations import discrete_log_prob
 from sampler import seeds
 from sampler.families import Bernoulli
+from sampler.io.errors import expect_sizes, expect_whole
 
 
 class Hierarchy(NamedTuple):
@@ -47,8 +48,8 @@ class DirectedPosterior(Posterior):
 
     def __init__(self, layers: int = 1, hidden_units: Sequence[int] = ()):
         super().__init__()
-        if layers < 1:
-            raise ValueError(f"layers: found {layers}; accepted: 1 or more")
+        expect_whole(layers, "layers", 1)
+        expect_sizes(hidden_units, "hidden_units", "(100, 100)")
         self.num_layers, self.hidden_units = layers, tuple(hidden_units)
 
     def get_config(self) -> dict[str, Any]:

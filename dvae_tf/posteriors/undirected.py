@@ -11,6 +11,7 @@ import tensorflow as tf
 from dvae_tf.config import Config
 from dvae_tf.networks import BatchNorm, dense
 from dvae_tf.posteriors.boltzmann import BoltzmannPosterior
+from sampler.io.errors import expect_number, expect_whole
 from sampler.machines.ising import AnyIsingRBM, IsingRBM, LowRankIsingRBM
 
 INITIAL_COUPLING_GAMMA = 0.1
@@ -48,9 +49,8 @@ class RBMPosterior(BoltzmannPosterior):
         coupling_scale: float = 1.5,
     ):
         super().__init__(sweeps, relaxed_sweeps)
-        for name, found in (("rank", rank), ("coupling_scale", coupling_scale)):
-            if found < 0:
-                raise ValueError(f"{name}: found {found}; accepted: 0 or more")
+        expect_whole(rank, "rank", 0)
+        expect_number(coupling_scale, "coupling_scale")
         self.rank, self.coupling_scale = rank, coupling_scale
 
     def get_config(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dvae_tf.priors import annealers
 from dvae_tf.priors.handed_in import HandedIn
 from dvae_tf.priors.prior import Prior
 from sampler.families import Bernoulli
+from sampler.io.errors import expect
 from sampler.machines.graph import GraphMachine, from_graph
 from sampler.machines.topology import Graph
 
@@ -53,9 +54,10 @@ class GraphPrior(Prior):
     ):
         own = isinstance(sampler, str)
         super().__init__(chains, sweeps, sampler if own else "pa")
+        accepted = "pairs of nodes, or a networkx graph"
+        expect(hasattr(_pairs(edges), "__iter__"), "edges", repr(edges), accepted)
         pairs = [tuple(edge)[:2] for edge in _pairs(edges)]
-        if not pairs:
-            raise ValueError("edges: found none; accepted: pairs of nodes, or a networkx graph")
+        expect(pairs, "edges", "none", accepted)
         nodes = nodes or getattr(edges, "nodes", None)
         nodes = list(nodes or dict.fromkeys(n for pair in pairs for n in pair))
         self.numbered = all(isinstance(n, (int, np.integer)) for n in nodes)

@@ -17,6 +17,7 @@ from dvae_tf.config import Config
 from dvae_tf.registry import PRIOR_SAMPLERS
 from sampler import gibbs, seeds
 from sampler.annealing import ais, bridge, schedules
+from sampler.io.errors import expect, expect_whole
 from sampler.machines.machine import AnyMachine
 from sampler.populations import population_annealing
 from sampler.populations.population import Population
@@ -56,12 +57,9 @@ class Prior(keras.layers.Layer):
 
     def __init__(self, chains: int = 1000, sweeps: int = 5, sampler: str = "pa"):
         super().__init__(name="prior")
-        for name, found in (("chains", chains), ("sweeps", sweeps)):
-            if found < 1:
-                raise ValueError(f"{name}: found {found}; accepted: 1 or more")
-        if sampler not in PRIOR_SAMPLERS:
-            accepted = ", ".join(PRIOR_SAMPLERS)
-            raise ValueError(f"sampler: found {sampler!r}; accepted: {accepted}")
+        expect_whole(chains, "chains", 1)
+        expect_whole(sweeps, "sweeps", 1)
+        expect(sampler in PRIOR_SAMPLERS, "sampler", repr(sampler), ", ".join(PRIOR_SAMPLERS))
         self.num_chains, self.num_sweeps, self.sampler = chains, sweeps, sampler
 
     def get_config(self) -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """Files that can't be used, and words about exceptions."""
 
+import math
 import re
+from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
 
 _LONGEST = 200
 _TENSORFLOW_PLACE = re.compile(r"\{\{function_node [^}]*\}\} ?| \[Op:.*", re.DOTALL)
@@ -18,6 +22,26 @@ def expect(
     """Raises an error of one line about an argument, flag or file, `name`, unless `holds`."""
     if not holds:
         raise kind(f"{name}: found {found}; accepted: {accepted}")
+
+
+def expect_whole(found: Any, name: str, least: int) -> None:
+    """Raises an error of one line unless an argument is an integer of `least` or more."""
+    is_whole = isinstance(found, Integral) and not isinstance(found, bool)
+    expect(is_whole and found >= least, name, repr(found), f"an integer, {least} or more")
+
+
+def expect_number(found: Any, name: str, positive: bool = False) -> None:
+    """Raises an error of one line unless an argument is a finite number, 0 or more."""
+    is_number = isinstance(found, Real) and math.isfinite(found)
+    good = is_number and (found > 0 if positive else found >= 0)
+    expect(good, name, repr(found), "a positive number" if positive else "a number, 0 or more")
+
+
+def expect_sizes(found: Any, name: str, example: str) -> None:
+    """Raises an error of one line unless an argument is a sequence of positive integers."""
+    sizes = list(found) if np.ndim(found) == 1 else [None]
+    good = all(isinstance(n, Integral) and not isinstance(n, bool) and int(n) > 0 for n in sizes)
+    expect(good, name, repr(found), f"sizes, as {example}")
 
 
 def reason(error: Exception) -> str:
