@@ -50,21 +50,18 @@ def make_step(strategy: str, **fields):
     import tensorflow as tf
 
     from dvae_tf.factory import new_model
-    from dvae_tf.training.distribution import DistributedStep, Distribution, batch, new_steps
+    from dvae_tf.training.distribution import Distribution, batch, new_step
 
     found = settings(strategy, **fields)
     images = (np.random.default_rng(0).random((NUM_IMAGES, NUM_PIXELS)) < 0.13).astype(np.uint8)
     distribution = Distribution(found)
     with distribution.strategy.scope():
         model = new_model(found, images.mean(0, dtype=np.float32))
-        model.optimizer.build(model.trainable_variables)
-    steps = new_steps(distribution, model, images)
-    alone = distribution.num_replicas == 1
-    step_fn = steps[0] if alone else DistributedStep(distribution, steps)
+    step_fn, _ = new_step(distribution, model, images)
 
     def run(number: int):
         rows = batch(distribution, NUM_IMAGES, found.batch_size, found.seed, number)
-        info = step_fn(tf.constant(rows[0] if alone else np.stack(rows)), tf.constant(False))
+        info = step_fn(rows, tf.constant(False))
         return float(info["train/objective"])
 
     return run

@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from dvae_tf import generation
 from dvae_tf.conditions import Condition, Labels, TopHalf
-from dvae_tf.evaluation.evaluate import Evaluation, Evaluator, prior_log_z
-from dvae_tf.evaluation.likelihood import LikelihoodOfMany, count
+from dvae_tf.evaluation.evaluate import Evaluation, Evaluator
+from dvae_tf.evaluation.likelihood import count
 from dvae_tf.likelihoods import Likelihood
 from dvae_tf.posteriors.posterior import Draws
-from sampler import checks, seeds
+from sampler import seeds
 from sampler.annealing import schedules
+from sampler.io.errors import expect_whole
 from sampler.machines.rbm import RBM, LowRankRBM
 from sampler.weights import resampling
 
@@ -89,7 +90,7 @@ class Answers:
                 "sample: this model has no prior; accepted: reconstruct, which predicts images "
                 "from what is given"
             )
-        checks.check_count(num_samples, "num_samples", 1)
+        expect_whole(num_samples, "num_samples", 1)
         given, root = self._given(num_samples, condition), seeds.as_seed(seed)
         draw = _function(self, "latents", partial(generation.latents, self))
         z = draw(tf.constant(num_samples), root, given)
@@ -128,64 +129,63 @@ class Answers:
         reconstruct = _function(self, "reconstruct", partial(generation.reconstruct, self))
         return reconstruct(data, seeds.as_seed(seed)).numpy()
 
-    def log_likelihood(
-        self: Any,
-        x: Any,
-        condition: Any = None,
-        num_samples: int = 1000,
-        seed: int = 0,
-        num_temperatures: int = 10,
-        prior_temperatures: int = PRIOR_TEMPERATURES,
-    ) -> np.ndarray:
-        """log p(x), or log p(x | c), of each image in nats, float64 [N].
-
-        An importance-weighted estimate, less log Z of the prior by annealed importance sampling,
-        an error of which moves all images alike; `evaluate_nll` says how large it may be.
-
-        Args:
-          num_samples: for each image.
-          num_temperatures: of each posterior's annealing.
-          prior_temperatures: of the prior's, each way.
-        """
-        data = self.data(x, condition)
-        key = "likelihood", num_samples, num_temperatures, min(count(data), 1000)
-        many = _cached(self, key, lambda: LikelihoodOfMany(self, *key[1:]))
-        root = seeds.as_seed(seed)
-        log_marginal = many(data, seeds.fold_in(root, 1)).log_marginal
-        if not self.has_prior:
-            return log_marginal
-        return log_marginal - self._log_z(prior_temperatures, seeds.fold_in(root, 0))
-
-    def _log_z(self: Any, num_temperatures: int, seed: tf.Tensor) -> float:
-        """log Z of the prior; computed once for the same parameters, temperatures and seed."""
-        theta = self.prior_machine()
-        values = [t.numpy().tobytes() for t in (*tf.nest.flatten(theta), seed)]
-        known = _cached(self, "log_z", dict)
-        key = (num_temperatures, *values)
-        if key not in known:
-            bracket = prior_log_z(self, num_temperatures, seed, show_progress=False)
-            known.clear()
-            known[key] = float(bracket.forward.log_z)
-        return known[key]
-
     def evaluate_nll(
         self: Any,
         x: Any,
         condition: Any = None,
         num_samples: int = 1000,
         seed: int = 0,
-        num_temperatures: int = 0,
-        prior_temperatures: int = PRIOR_TEMPERATURES,
         verbose: bool = False,
+        **temperatures: int,
     ) -> Evaluation:
         """The NLL of images with its error, and log Z of the prior with its bracket.
 
-        The command line's evaluation; see `Evaluation` and `log_likelihood`. With 0 of them,
-        posteriors are annealed at as many temperatures as pay.
+        The command line's evaluation; see `Evaluation`.
+
+        Args:
+          num_samples: importance samples of each image.
+          verbose: whether to show progress.
+          temperatures: num_temperatures of each posterior's annealing (0: as many as pay),
+            prior_temperatures of the prior's, each way (2000).
+
+        Raises:
+          ValueError: as `data`; too few samples or temperatures.
         """
         data = self.data(x, condition)
-        settings = num_samples, num_temperatures, prior_temperatures, count(data)
-        return Evaluator(self, *settings, seed)(data, show_progress=verbose)
+        evaluator = self._evaluator(data, num_samples, seed, **temperatures)
+        return evaluator(data, show_progress=verbose)
+
+    def log_likelihood(
+        self: Any,
+        x: Any,
+        condition: Any = None,
+        num_samples: int = 1000,
+        seed: int = 0,
+        **temperatures: int,
+    ) -> np.ndarray:
+        """log p(x), or log p(x | c), of each image in nats, float64 [N].
+
+        Minus what `evaluate_nll` with the same arguments has the mean of: an importance-weighted
+        estimate, less log Z of the prior, an error of which moves all images alike.
+        """
+        data = self.data(x, condition)
+        evaluator = self._evaluator(data, num_samples, seed, **temperatures)
+        return evaluator.log_likelihood(data)
+
+    def _evaluator(
+        self: Any,
+        data: Any,
+        num_samples: int,
+        seed: int,
+        num_temperatures: int = 0,
+        prior_temperatures: int = PRIOR_TEMPERATURES,
+    ) -> Evaluator:
+        """What evaluates so many images so; compiled once, whatever the seed."""
+        expect_whole(num_samples, "num_samples", 1)
+        expect_whole(num_temperatures, "num_temperatures", 0)
+        expect_whole(prior_temperatures, "prior_temperatures", 2)
+        key = num_samples, num_temperatures, prior_temperatures, count(data)
+        return _cached(self, key, lambda: Evaluator(self, *key)).with_seed(seed)
 
 
 class Encoded:
@@ -212,14 +212,15 @@ class Encoded:
 
     def weighted(self, num_samples: int, seed: int = 0, num_temperatures: int = 20) -> Draws:
         """Weighted samples, by annealed importance sampling where the posterior needs it."""
-        checks.check_count(num_samples, "num_samples", 1)
+        expect_whole(num_samples, "num_samples", 1)
+        expect_whole(num_temperatures, "num_temperatures", 2)
         model, betas = self._model, tf.constant(schedules.linear(num_temperatures))
         draw = _function(model, "draw", lambda *how: model.draw(*how))
         return draw(self._inputs, tf.constant(num_samples), betas, seeds.as_seed(seed))
 
     def sample(self, num_samples: int, seed: int = 0) -> np.ndarray:
         """Latents [B, num_samples, n] in {0, 1}: weighted ones, resampled by their weights."""
-        checks.check_count(num_samples, "num_samples", 1)
+        expect_whole(num_samples, "num_samples", 1)
         draws, root = self.weighted(max(num_samples, FEWEST), seed), seeds.as_seed(seed)
         parents = resampling.systematic(draws.log_weights, seeds.fold_in(root, 1))
         order = tf.argsort(seeds.uniform(seeds.fold_in(root, 2), tf.shape(parents)))

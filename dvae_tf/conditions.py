@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dvae_tf.likelihoods import numbers, registered
+from sampler.io.errors import expect_sizes, expect_whole
 
 
 class Parts(NamedTuple):
@@ -64,8 +65,7 @@ class Labels(Condition):
     """
 
     def __init__(self, num_classes: int):
-        if num_classes < 2:
-            raise ValueError(f"Labels: found num_classes={num_classes}; accepted: 2 or more")
+        expect_whole(num_classes, "num_classes", 2)
         self.num_classes, self.shape = num_classes, (num_classes,)
 
     def get_config(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Labels(Condition):
 
     def features(self, c: tf.Tensor) -> tf.Tensor:
         """One-hot, [B, q]; what is so already is left."""
-        if c.shape.rank == 2:
+        if len(c.shape) == 2:
             return tf.cast(c, tf.float32)
         return tf.one_hot(tf.cast(c, tf.int32), self.num_classes)
 
@@ -114,6 +114,7 @@ class Given(Condition):
     """
 
     def __init__(self, shape: tuple[int, ...]):
+        expect_sizes(shape, "shape", "(28, 28)")
         self.shape = tuple(shape)
 
     def get_config(self) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,14 @@ import tensorflow as tf
 from dvae_tf import generation
 from dvae_tf.answers import PRIOR_TEMPERATURES, Answers
 from dvae_tf.config import CHOICES
-from dvae_tf.evaluation.evaluate import Evaluator
-from dvae_tf.evaluation.likelihood import count
+from dvae_tf.evaluation.evaluate import Evaluator, prior_log_z
 from dvae_tf.export import KERAS_FILE, ExportError, export
 from dvae_tf.likelihoods import registered
 from dvae_tf.model import Wiring
-from dvae_tf.training.fit import Fit
+from dvae_tf.training.fit import Fit, whole_of
 from dvae_tf.training.step import FusedAdam, Settings
 from sampler import seeds
-from sampler.io.errors import reason
+from sampler.io.errors import expect, expect_number, expect_whole, reason
 
 _PARTS = ("encoder", "decoder", "likelihood", "posterior", "prior", "condition")
 
@@ -42,8 +43,7 @@ class DVAE(Answers, Wiring):
 
     settings = Settings()
     _training: Fit | None = None
-    _evaluator: Any = None
-    _validation: tuple[int, int, int]
+    _validation: dict[str, int]
 
     def compile(
         self,
@@ -60,6 +60,7 @@ class DVAE(Answers, Wiring):
         num_temperatures: int = 0,
         prior_temperatures: int = PRIOR_TEMPERATURES,
         jit_compile: bool = True,
+        **others: Any,
     ) -> None:
         """Says how the model is trained and validated.
 
@@ -78,20 +79,23 @@ class DVAE(Answers, Wiring):
           num_temperatures: of each posterior's annealing in it; 0: as many as pay.
           prior_temperatures: of the prior's, each way.
           jit_compile: whether XLA compiles the step; turn off for layers that it does not know.
+          others: none; Keras' other arguments (the loss is the model's own) are refused by name.
 
         Raises:
           ValueError: a number or a name that is not accepted.
         """
-        given = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        given = {k: v for k, v in locals().items() if k not in ("self", "__class__", "others")}
+        _refuse(self.compile, others)
         _check_settings(given)
-        super().compile(optimizer=given.pop("optimizer"), jit_compile=False)
+        super().compile(optimizer=_optimizer(given.pop("optimizer")), jit_compile=False)
         _fuse(self.optimizer)
         self.set_relaxation(relaxation, sharpness)
         self._keep("_compiled_with", given)
         self._keep("settings", Settings(**{name: given[name] for name in Settings._fields}))
-        self._keep("_validation", (valid_samples, num_temperatures, prior_temperatures))
-        for name in ("_training", "_evaluator"):
-            self._keep(name, None)
+        names = "num_temperatures", "prior_temperatures"
+        how = {"num_samples": valid_samples, **{name: given[name] for name in names}}
+        self._keep("_validation", how)
+        self._keep("_training", None)
 
     def _keep(self, name: str, value: Any) -> None:
         """Sets an attribute that Keras is to take no notice of."""
@@ -104,10 +108,13 @@ class DVAE(Answers, Wiring):
         batch_size: int = 100,
         epochs: int = 1,
         validation_data: Any = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        callbacks: Sequence[keras.callbacks.Callback] | keras.callbacks.Callback | None = None,
         verbose: str | int = "auto",
         initial_epoch: int = 0,
         validation_freq: int = 1,
+        validation_split: float = 0.0,
+        steps_per_epoch: int | None = None,
+        **others: Any,
     ) -> keras.callbacks.History:
         """Trains the model; a second call goes on from the first.
 
@@ -118,10 +125,14 @@ class DVAE(Answers, Wiring):
             ((x, c), index), or (x, c) alone). A batch smaller than the first is left out.
           condition: of a conditional model, an entry for each image.
           batch_size: of arrays; an epoch's last images that fill no batch are left out of it.
-          validation_data: images, or a pair of these and conditions; their NLL is `val_loss`.
+          validation_data: images, a pair of these and conditions, or a Dataset as of x; their NLL
+            is `val_loss`.
           callbacks: of Keras.
           verbose: 0 for silence, 1 for a progress bar, 2 for a line per epoch.
           validation_freq: epochs between validations.
+          validation_split: fraction of the arrays, their end, that is validated on.
+          steps_per_epoch: where an epoch is not all images.
+          others: none; Keras' other arguments are refused by name.
 
         Returns:
           Keras' history: `loss`, the negative of the training's objective but for log Z of prior
@@ -131,17 +142,49 @@ class DVAE(Answers, Wiring):
         Raises:
           ValueError: before `compile`; images, conditions or batches that can't be used.
         """
+        _refuse(self.fit, others)
         self._check_compiled("fit")
-        training = self._training or Fit(self, getattr(self, "_carried", ()))
-        training.use(x, condition, batch_size)
-        self._keep("_training", training)
+        for name, found in (("batch_size", batch_size), ("epochs", epochs)):
+            expect_whole(found, name, 1)
+        expect_whole(initial_epoch, "initial_epoch", 0)
+        expect_whole(validation_freq, "validation_freq", 1)
+        if steps_per_epoch is not None:
+            expect_whole(steps_per_epoch, "steps_per_epoch", 1)
+        if validation_split:
+            (x, condition), validation_data = self._split(x, condition, validation_split)
+        alone = isinstance(callbacks, keras.callbacks.Callback)
+        callbacks = [callbacks] if alone else callbacks or []
+        known = [isinstance(c, keras.callbacks.Callback) for c in tf.nest.flatten(callbacks)]
+        expect(all(known), "callbacks", repr(callbacks), "a list of keras.callbacks")
         valid = None if validation_data is None else self._validation_data(validation_data)
+        training = self._training or Fit(self, getattr(self, "_carried", ()))
+        training.use(x, condition, batch_size, steps_per_epoch)
+        self._keep("_training", training)
         return training.run(epochs, valid, callbacks, verbose, initial_epoch, validation_freq)
 
+    def _split(self, x: Any, condition: Any, fraction: float) -> tuple[tuple, tuple]:
+        """Training and validation data, pairs of images and conditions (or None)."""
+        is_fraction = isinstance(fraction, Real) and 0 < fraction < 1
+        expect(is_fraction, "validation_split", repr(fraction), "a fraction between 0 and 1")
+        is_array = not isinstance(x, tf.data.Dataset)
+        expect(is_array, "validation_split", "it beside a Dataset", "it beside arrays")
+        arrays = self.likelihood.check(x, binarises=True), condition
+        first = round(len(arrays[0]) * (1 - fraction))
+        return tuple(
+            tuple(None if a is None else a[part] for a in arrays)
+            for part in (slice(first), slice(first, None))
+        )  # type: ignore[return-value]
+
     def evaluate(
-        self, x: Any, condition: Any = None, return_dict: bool = False, verbose: int = 0
+        self,
+        x: Any,
+        condition: Any = None,
+        return_dict: bool = False,
+        verbose: int = 0,
+        **others: Any,
     ) -> Any:
         """The NLL of images as a validation has it, nats; as {'loss': NLL} if so asked."""
+        _refuse(self.evaluate, others)
         self._check_compiled("evaluate")
         pair = x if condition is None else (x, condition)
         loss = self.validate(self._validation_data(pair), bool(verbose))
@@ -149,7 +192,11 @@ class DVAE(Answers, Wiring):
 
     def _validation_data(self, data: Any) -> Any:
         """Checked validation data; probabilities of bits are binarised once."""
-        x, condition = data if isinstance(data, (tuple, list)) else (data, None)
+        if isinstance(data, tf.data.Dataset):
+            return self._validation_data(whole_of(self, data, "validation_data"))
+        pair = data if isinstance(data, tuple) else (data, None)
+        expect(len(pair) == 2, "validation_data", f"a tuple of {len(pair)}", "images, or a pair")
+        x, condition = pair
         x = self.likelihood.check(x, "validation_data", binarises=True)
         if x.dtype != np.uint8 and type(self.likelihood).__name__ == "Bernoulli":
             x = (np.random.default_rng(0).random(x.shape) < x).astype(np.uint8)
@@ -157,26 +204,28 @@ class DVAE(Answers, Wiring):
 
     def validate(self, data: Any, show_progress: bool = False) -> float:
         """The NLL of checked data, nats."""
-        return self._evaluator_of(count(data))(
-            data, "validation", show_progress, with_doubts=False
-        ).nll
+        return self.validator(data)(data, "validation", show_progress, with_doubts=False).nll
 
-    def log_marginal(self, data: Any) -> float:
-        """The mean over checked data of log p(x), nats, but for - log Z of the prior."""
-        evaluator = self._evaluator_of(count(data))
-        return float(np.mean(evaluator.likelihood(data, evaluator.seed).log_marginal))
-
-    def _evaluator_of(self, size: int) -> Evaluator:
-        """The validation of so many images; one is kept."""
-        if self._evaluator is None or self._evaluator[0] != size:
-            samples, betas, prior_betas = self._validation
-            evaluator = Evaluator(self, samples, betas, prior_betas, size, self.settings.seed)
-            self._keep("_evaluator", (size, evaluator))
-        return self._evaluator[1]
+    def validator(self, data: Any) -> Evaluator:
+        """What evaluates checked data as `compile` has said."""
+        return self._evaluator(data, seed=self.settings.seed, **self._validation)
 
     def _check_compiled(self, name: str) -> None:
         if not self.compiled:
             raise ValueError(f"{name}: found a model that is not compiled; accepted: after compile")
+
+    def train_on_batch(self, *_: Any, **__: Any) -> None:
+        """Refused with a ValueError: training carries chains, which `fit` keeps."""
+        raise ValueError("train_on_batch: found a DVAE; accepted: fit, and evaluate")
+
+    test_on_batch = train_on_batch
+
+    def __call__(self, inputs: Any, *arguments: Any, **keywords: Any) -> Any:
+        """`call`, for images of the right shape; ValueError, of one line, for others."""
+        self.check_created()
+        found = tuple(tf.nest.flatten(inputs)[0].shape[1:])
+        expect(found == self.image_shape, "inputs", f"shape {found}", f"{self.image_shape}")
+        return super().__call__(inputs, *arguments, **keywords)
 
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
         """Reconstructions, the same each time, of images or pairs (x, c), which are not checked.
@@ -199,7 +248,11 @@ class DVAE(Answers, Wiring):
         seed: int = 0,
     ) -> None:
         """Writes a SavedModel, as the command line does: see `dvae_tf.export.export`."""
-        log_z = self._log_z(prior_temperatures, seeds.as_seed(seed)) if self.has_prior else None
+        self.check_created()
+        log_z = None
+        if self.has_prior:
+            bracket = prior_log_z(self, prior_temperatures, seeds.as_seed(seed), False)
+            log_z = float(bracket.forward.log_z)
         self.export_with(directory, log_z, num_temperatures)
 
     def export_with(
@@ -221,6 +274,7 @@ class DVAE(Answers, Wiring):
             **{name: keras.saving.serialize_keras_object(part) for name, part in parts.items()},
             "num_latents": list(self.num_latents),
             "image_shape": None if self.image_shape is None else list(self.image_shape),
+            "offset": self.has_offset,
             "seed": self.seed,
             "name": self.name,
         }
@@ -232,7 +286,7 @@ class DVAE(Answers, Wiring):
             name: keras.saving.deserialize_keras_object(config[name], custom_objects)
             for name in _PARTS
         }
-        return cls(**{**config, **parts})
+        return cls(**{"offset": False, **config, **parts})
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """The arguments of `compile`."""
@@ -250,29 +304,50 @@ class DVAE(Answers, Wiring):
 
     def save_own_variables(self, store: Any) -> None:
         """Keras' hook: beside the layers' variables, what a training carries from step to step."""
+        if self.offset is not None:
+            store["offset"] = self.offset.numpy()
         if self._training is not None:
             for i, value in enumerate(self._training.values()):
                 store[f"state_{i}"] = value
 
     def load_own_variables(self, store: Any) -> None:
         """Keras' hook: a training goes on where it was, at once or when `fit` is next called."""
-        values = [np.asarray(store[f"state_{i}"]) for i in range(len(list(store.keys())))]
+        names = [name for name in store.keys() if name.startswith("state_")]  # noqa: SIM118
+        values = [np.asarray(store[f"state_{i}"]) for i in range(len(names))]
+        if self.offset is not None:
+            self.offset.assign(store["offset"])
         if self._training is None:
             self._keep("_carried", values)
         elif values:
             self._training.restore(values)
 
 
+def _optimizer(optimizer: Any) -> keras.Optimizer:
+    """Of its name or configuration too; ValueError for what Keras has not."""
+    try:
+        found = keras.optimizers.get(optimizer)
+    except Exception:  # of several types
+        found = None
+    expect(found, "optimizer", repr(optimizer), "one of keras.optimizers, or its name")
+    return found
+
+
+def _refuse(method: Callable, others: dict[str, Any]) -> None:
+    """Raises ValueError for arguments that Keras has and a `DVAE` has not."""
+    known = [name for name in inspect.signature(method).parameters if name != "others"]
+    expect(not others, method.__name__, ", ".join(others), ", ".join(known))
+
+
 def _check_settings(given: dict[str, Any]) -> None:
     """Raises ValueError for an argument of `compile` that is not accepted."""
     least = {"num_samples": 1, "valid_samples": 1, "num_temperatures": 0, "prior_temperatures": 2}
-    for name, bound in {**least, "kl_warmup": 0, "weight_decay": 0, "seed": 0}.items():
-        if not given[name] >= bound:
-            raise ValueError(f"{name}: found {given[name]}; accepted: {bound} or more")
+    for name, bound in {**least, "seed": 0}.items():
+        expect_whole(given[name], name, bound)
+    for name in ("kl_warmup", "weight_decay"):
+        expect_number(given[name], name)
     for name in ("bound", "iw_gradient"):
-        if given[name] not in CHOICES[name]:
-            accepted = ", ".join(CHOICES[name])
-            raise ValueError(f"{name}: found {given[name]!r}; accepted: {accepted}")
+        known = given[name] in CHOICES[name]
+        expect(known, name, repr(given[name]), ", ".join(CHOICES[name]))
 
 
 def _fuse(optimizer: keras.Optimizer) -> None:

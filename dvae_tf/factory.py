@@ -40,6 +40,7 @@ def new_model(config: Config, pixel_mean: np.ndarray) -> DVAE:
         prior=PRIORS.load(config.prior).of_run(config) if has_prior else None,
         condition=None if has_prior else TopHalf(),
         image_shape=(size,),
+        offset=False,  # the decoder has it
         seed=config.seed,
     )
     model.compile(

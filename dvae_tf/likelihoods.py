@@ -14,6 +14,10 @@ import tensorflow as tf
 
 from dvae_tf.data import dataset
 from sampler import seeds
+from sampler.io.errors import expect_number, expect_whole, reason
+
+LEAST = 1e-3
+"""Of probabilities that are estimated by frequencies, as in the paper."""
 
 registered = keras.saving.register_keras_serializable(package="dvae_tf")
 
@@ -54,6 +58,13 @@ class Likelihood:
         """Images of a training batch as float32, from what `check` returned."""
         del seed
         return tf.cast(x, tf.float32)
+
+    def offset(self, x: np.ndarray) -> np.ndarray:
+        """The outputs, of `output_shape`, that explain images x [N, *shape] without any latent.
+
+        A model adds them to its decoder's; zeros where a likelihood knows none.
+        """
+        return np.zeros(self.output_shape(x.shape[1:]))
 
     def log_prob(self, x: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """log p of each pixel, nats; the leading dimensions of x and outputs broadcast."""
@@ -117,6 +128,11 @@ class Bernoulli(Likelihood):
             return tf.cast(x, tf.float32)
         return tf.cast(seeds.uniform(seed, x.shape.as_list()) < x, tf.float32)
 
+    def offset(self, x: np.ndarray) -> np.ndarray:
+        """Logits of the pixels' means."""
+        mean = np.clip(x.mean(0, dtype=np.float64), LEAST, 1 - LEAST)
+        return np.log(mean / (1 - mean))
+
     def log_prob(self, x: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """x logit - log(1 + exp(logit)) of each pixel."""
         return x * outputs - tf.nn.softplus(outputs)
@@ -148,8 +164,8 @@ class Normal(Likelihood):
     """Added to a decoder's standard deviations: a density may not grow without bound."""
 
     def __init__(self, scale: float | None = 1.0):
-        if scale is not None and not (np.isfinite(scale) and scale > 0):
-            raise ValueError(f"Normal: found scale={scale!r}; accepted: a positive number, or None")
+        if scale is not None:
+            expect_number(scale, "scale", positive=True)
         self.scale = scale
 
     def get_config(self) -> dict[str, Any]:
@@ -165,6 +181,12 @@ class Normal(Likelihood):
     def check(self, x: Any, name: str = "x", binarises: bool = False) -> np.ndarray:
         """float32; see `Likelihood.check`."""
         return numbers(x, name).astype(np.float32)
+
+    def offset(self, x: np.ndarray) -> np.ndarray:
+        """The pixels' means; nothing of the scales."""
+        found = super().offset(x)
+        found[..., : x.shape[-1]] = x.mean(0, dtype=np.float64)
+        return found
 
     def _parameters(self, outputs: tf.Tensor) -> tuple[tf.Tensor, Any]:
         if self.scale is not None:
@@ -199,8 +221,7 @@ class Categorical(Likelihood):
     """
 
     def __init__(self, num_classes: int):
-        if num_classes < 2:
-            raise ValueError(f"Categorical: found num_classes={num_classes}; accepted: 2 or more")
+        expect_whole(num_classes, "num_classes", 2)
         self.num_classes = num_classes
 
     def get_config(self) -> dict[str, Any]:
@@ -230,6 +251,11 @@ class Categorical(Likelihood):
         x = tf.cast(x, tf.float32)
         return tf.reduce_all((x >= 0) & (x <= last) & (x == tf.round(x))), f"integers 0 to {last}"
 
+    def offset(self, x: np.ndarray) -> np.ndarray:
+        """Logarithms of the classes' frequencies."""
+        found = np.stack([(x == k).mean(0) for k in range(self.num_classes)], -1)
+        return np.log(np.maximum(found, LEAST))
+
     def log_prob(self, x: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """log probability of each pixel's class."""
         chosen = tf.one_hot(tf.cast(x, tf.int32), self.num_classes, dtype=outputs.dtype)
@@ -248,7 +274,11 @@ class Categorical(Likelihood):
 
 def numbers(x: Any, name: str) -> np.ndarray:
     """A finite, non-empty array of numbers; ValueError, naming it, for anything else."""
-    masked, x = np.ma.is_masked(x), np.asarray(x)
+    masked = np.ma.is_masked(x)
+    try:
+        x = np.asarray(x)
+    except ValueError as error:  # rows of several lengths
+        raise ValueError(f"{name}: found no array ({reason(error)}); accepted: numbers") from None
     if masked:
         raise ValueError(f"{name}: found a masked array; accepted: numbers everywhere")
     if x.dtype.kind not in "biuf" or x.size == 0:

@@ -20,7 +20,7 @@ from dvae_tf.priors.prior import Prior
 from dvae_tf.priors.rbm import RBMPrior
 from dvae_tf.registry import PLUGGED_IN, RELAXATIONS, TASKS
 from dvae_tf.tasks import Task
-from sampler.io.errors import reason
+from sampler.io.errors import expect, expect_number, expect_sizes, reason
 from sampler.machines.machine import AnyMachine
 
 DEFAULT: Any = object()
@@ -40,11 +40,15 @@ class Wiring(keras.Model):
       condition: None, or what x is conditional on.
       image_shape: of x without the batch; needed where the encoder does not tell, and then only
         if the model is used before it has seen images.
+      offset: whether what stands for the mean of the first training images (`Likelihood.offset`) is
+        added to the decoder's outputs. A decoder that has to learn it first is worth nats less.
       seed: of the initial kernels of the posterior.
 
     Raises:
       ValueError: parts that do not fit one another; one line.
     """
+
+    offset: Any = None
 
     def __init__(
         self,
@@ -56,12 +60,16 @@ class Wiring(keras.Model):
         prior: Prior | None = DEFAULT,
         condition: Condition | None = None,
         image_shape: Sequence[int] | None = None,
+        offset: bool = True,
         seed: int = 0,
         name: str = "dvae",
     ):
         super().__init__(name=name)
-        self.num_latents, self.seed = _blocks(num_latents), seed
-        self.likelihood, self.condition = likelihood or Bernoulli(), condition
+        self.num_latents, self.has_offset, self.seed = _blocks(num_latents), offset, seed
+        self.likelihood = _part("likelihood", likelihood or Bernoulli(), Likelihood, "Bernoulli()")
+        if condition is not None:
+            _part("condition", condition, Condition, "Labels(10)")
+        self.condition = condition
         self.encoder = _network("encoder", encoder)
         self.posterior = _new("posterior", posterior or RBMPosterior(), Posterior)
         self.has_prior = prior is not None
@@ -76,6 +84,8 @@ class Wiring(keras.Model):
         self.decoder = _network("decoder", decoder)
         self.task: Task = TASKS.load("vae" if self.has_prior else "structured_prediction")
         self.image_shape: tuple[int, ...] | None = None
+        if image_shape is not None:
+            expect_sizes(image_shape, "image_shape", "(28, 28, 1)")
         self.set_relaxation("pwl")
         shape = _input_shape(encoder) if image_shape is None and self.has_prior else image_shape
         if shape is not None:
@@ -106,13 +116,16 @@ class Wiring(keras.Model):
         total = sum(self.prior_blocks)
         if self.has_prior:
             self.prior.attach(self.prior_blocks)
-            found = sum(self.prior_machine().sizes)
+            found = sum(self.prior.machine().sizes)
             if found != total:
                 raise ValueError(
                     f"prior: found {found} units; accepted: the {total} latents of num_latents="
                     f"{self.prior_blocks}"
                 )
-        self._check_decoder(parts, total)
+        output_shape = self._check_decoder(parts, total)
+        if self.has_offset:
+            how: dict = {"initializer": "zeros", "trainable": False}
+            self.offset = self.add_weight(name="offset", shape=output_shape, **how)
         self.image_shape = image_shape
         self.built = True
 
@@ -124,7 +137,17 @@ class Wiring(keras.Model):
         c = [1] if isinstance(self.condition, conditions.Labels) else [1, *self.condition.shape]
         return x, tf.zeros(c)
 
-    def _check_decoder(self, parts: Parts, total: int) -> None:
+    @property
+    def wants_offset(self) -> bool:
+        """Whether it has yet to be told of the training images' mean."""
+        return self.offset is not None and not np.any(self.offset.numpy())
+
+    def set_offset(self, data: Any) -> None:
+        """Takes the mean of checked training images."""
+        self.offset.assign(self.likelihood.offset(np.asarray(self.split(data).targets)))
+
+    def _check_decoder(self, parts: Parts, total: int) -> tuple[int, ...]:
+        """The shape of the decoder's outputs for an image."""
         inputs = getattr(self.decoder, "inputs", None)
         alone = inputs is not None and len(inputs) == 1
         self.decodes_given = parts.given is not None and not alone
@@ -144,6 +167,7 @@ class Wiring(keras.Model):
                 f"decoder: found outputs of shape {tuple(outputs.shape[1:])}; accepted: {accepted},"
                 f" as the {kind} likelihood of images of shape {shape} takes"
             )
+        return accepted
 
     def set_relaxation(self, name: str, sharpness: float | None = None) -> None:
         """How units are relaxed in training; without a sharpness, with the paper's.
@@ -159,8 +183,7 @@ class Wiring(keras.Model):
             )
         if sharpness is None:
             sharpness = relaxations.SHARPNESS[name.removesuffix("_stop_slope")]
-        if sharpness <= 0:
-            raise ValueError(f"sharpness: found {sharpness}; accepted: a positive number")
+        expect_number(sharpness, "sharpness", positive=True)
         self.relaxation = self.posterior.relaxation = relaxations.make(name, sharpness)
 
     @property
@@ -205,6 +228,8 @@ class Wiring(keras.Model):
             copies = tf.shape(flat)[0] // tf.shape(given)[0]
             inputs = [flat, tf.repeat(given, copies, 0)]
         outputs = self.decoder(inputs, training=training)
+        if self.offset is not None:
+            outputs += self.offset.value
         shape = tf.concat([tf.shape(z)[:-1], tf.shape(outputs)[1:]], 0)
         result = tf.reshape(outputs, shape)
         return tf.ensure_shape(result, z.shape[:-1].concatenate(outputs.shape[1:]))
@@ -230,21 +255,22 @@ class Wiring(keras.Model):
 
     def prior_machine(self) -> AnyMachine:
         """The prior, without batch dimensions."""
+        self.check_created()
         return self.prior.machine()
+
+    def check_created(self) -> None:
+        """Raises ValueError before `create`."""
+        accepted = "one with image_shape=, or after fit"
+        expect(self.image_shape is not None, "model", "one that has seen no images", accepted)
 
 
 def _blocks(num_latents: int | Sequence[int]) -> tuple[int, ...]:
     """The blocks' sizes; ValueError unless there are units in each."""
     if isinstance(num_latents, (int, np.integer)):
         num_latents = num_latents // 2, num_latents - num_latents // 2
-    blocks = tuple(num_latents)
-    good = all(isinstance(n, (int, np.integer)) and n > 0 for n in blocks)
-    if not blocks or not good:
-        raise ValueError(
-            f"num_latents: found {num_latents}; accepted: units of each block, as (100, 100), or "
-            "their number, 2 or more"
-        )
-    return tuple(int(n) for n in blocks)
+    expect_sizes(num_latents, "num_latents", "(100, 100), or their number, 2 or more")
+    expect(len(num_latents), "num_latents", "none", "units of each block")
+    return tuple(int(n) for n in num_latents)
 
 
 def _network(name: str, network: Any) -> keras.Layer:
@@ -255,13 +281,14 @@ def _network(name: str, network: Any) -> keras.Layer:
     return network
 
 
+def _part(name: str, part: Any, kind: type, example: str) -> Any:
+    expect(isinstance(part, kind), name, repr(part), f"a {kind.__name__}, as {example}")
+    return part
+
+
 def _new(name: str, part: Any, kind: type[keras.Layer]) -> Any:
     """A posterior or prior; ValueError for another thing, or for one that a model has already."""
-    if not isinstance(part, kind):
-        raise ValueError(
-            f"{name}: found {part!r}; accepted: a {kind.__name__}, as "
-            f"{'RBMPosterior()' if kind is Posterior else 'RBMPrior()'}"
-        )
+    _part(name, part, kind, "RBMPosterior()" if kind is Posterior else "RBMPrior()")
     if part.variables:
         raise ValueError(f"{name}: found one that another model has; accepted: a new one")
     return part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 from typing import Any
@@ -139,7 +140,40 @@ class Evaluator:
         self.model = model
         self.prior_temperatures = prior_temperatures
         self.likelihood = LikelihoodOfMany(model, num_samples, num_temperatures, num_images)
-        self.seed = seeds.fold_in(seeds.make_seed(seed), 2)
+        self.seed = _seed(seed)
+        self._known: dict[tuple, ais.Bracket] = {}
+
+    def with_seed(self, seed: int) -> Evaluator:
+        """The same with another seed."""
+        other = copy.copy(self)
+        other.seed = _seed(seed)
+        return other
+
+    def log_likelihood(self, images: Any) -> np.ndarray:
+        """log p(x) of each of the images, nats, float64 [N]; see `__call__`."""
+        bracket = self._bracket(show_progress=False)
+        self.likelihood.choose_temperatures(images, seeds.fold_in(self.seed, 3))
+        log_z = 0.0 if bracket is None else float(bracket.forward.log_z)
+        return self.log_marginal(images) - log_z
+
+    def log_marginal(self, images: Any) -> np.ndarray:
+        """log p(x) of each of the images, but for - log Z of the prior, float64 [N].
+
+        At the temperatures last chosen.
+        """
+        return self.likelihood(images, seeds.fold_in(self.seed, 1)).log_marginal
+
+    def _bracket(self, show_progress: bool) -> ais.Bracket | None:
+        """Of log Z of the prior; the last one is kept, for as long as the parameters are equal."""
+        if not self.model.task.has_prior:
+            return None
+        seed = seeds.fold_in(self.seed, 0)
+        tensors = (*tf.nest.flatten(self.model.prior_machine()), seed)
+        key = tuple(t.numpy().tobytes() for t in tensors)
+        if key not in self._known:
+            self._known.clear()
+            self._known[key] = prior_log_z(self.model, self.prior_temperatures, seed, show_progress)
+        return self._known[key]
 
     def __call__(
         self,
@@ -158,16 +192,13 @@ class Evaluator:
         Raises:
           ValueError: pixels that the likelihood can't take.
         """
-        prior_seed, image_seed = seeds.fold_in(self.seed, 0), seeds.fold_in(self.seed, 1)
         started = time.perf_counter()
-        bracket = None
-        if self.model.task.has_prior:
-            bracket = prior_log_z(self.model, self.prior_temperatures, prior_seed, show_progress)
+        bracket = self._bracket(show_progress)
         images_started = time.perf_counter()
         hidden = not show_progress
         self.likelihood.choose_temperatures(images, seeds.fold_in(self.seed, 3))
         with Progress(count(images), description, "image", hidden=hidden) as bar:
-            result = self.likelihood(images, image_seed, bar.update)
+            result = self.likelihood(images, seeds.fold_in(self.seed, 1), bar.update)
         images_done = time.perf_counter()
         found: list[str] = []
         if with_doubts:
@@ -180,6 +211,10 @@ class Evaluator:
         rate = count(images) / (images_done - images_started)
         summary = _summarise(result, bracket, self.likelihood, finished - started, rate)
         return dataclasses.replace(summary, found=tuple(found))
+
+
+def _seed(seed: int) -> tf.Tensor:
+    return seeds.fold_in(seeds.as_seed(seed), 2)
 
 
 def _summarise(

@@ -5,6 +5,8 @@ samples; it draws its part of every batch from its own shard. Gradients and batc
 are those of the whole batch.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -122,15 +124,19 @@ class Distribution:
         return self.strategy.experimental_local_results(results)[0]
 
 
-def new_steps(distribution: Distribution, model: Any, images: Any) -> list[TrainStep]:
-    """The steps of a process's own replicas over their shards of `images`, with new states.
+def new_step(
+    distribution: Distribution, model: Any, images: Any
+) -> tuple[TrainStep | DistributedStep, list[State]]:
+    """The step of all replicas over `images`, and new states of this process's own.
 
     Args:
       model: a compiled `DVAE`.
-      images: [N, *shape], or a pair of these and of conditions.
+      images: [N, *shape], or a pair of these and of conditions; each replica has a shard.
     """
     steps, settings = [], model.settings
     num_images = len(tf.nest.flatten(images)[0])
+    with distribution.strategy.scope():
+        model.optimizer.build(model.trainable_variables)
     for replica, device in zip(distribution.replicas, distribution.devices, strict=True):
         part = shard(num_images, replica, distribution.num_replicas)
         with tf.device(device):
@@ -139,19 +145,25 @@ def new_steps(distribution: Distribution, model: Any, images: Any) -> list[Train
             count = distribution.num_replicas
             state = State(model, size, settings.num_samples, seed, replica, count)
             steps.append(TrainStep(model, state, own, model.optimizer, settings, replica))
-    return steps
+    alone = distribution.num_replicas == 1
+    step_fn = steps[0] if alone else DistributedStep(distribution, steps)
+    return step_fn, [step.state for step in steps]
 
 
 def batch(
     distribution: Distribution, num_images: int, batch_size: int, seed: int, step: int
-) -> tuple[np.ndarray, ...]:
-    """Images of a step, numbered within the shard, [B / R] for each of the process's replicas."""
+) -> tf.Tensor:
+    """What `new_step`'s is called with: a step's images, int32, numbered within the shards.
+
+    [B] of a lone replica; [R, B / all] of this process's R of several.
+    """
     sizes = (shard(num_images, r, distribution.num_replicas) for r in distribution.replicas)
     size = batch_size // distribution.num_replicas
-    return tuple(
+    rows = [
         batch_indices(part.stop - part.start, size, seed, step, replica)
         for replica, part in zip(distribution.replicas, sizes, strict=True)
-    )
+    ]
+    return tf.constant(rows[0] if distribution.num_replicas == 1 else np.stack(rows))
 
 
 class DistributedStep:

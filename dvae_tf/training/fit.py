@@ -9,10 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from dvae_tf.evaluation.likelihood import count
-from dvae_tf.training.distribution import DistributedStep, Distribution, Shared, batch, new_steps
+from dvae_tf.training.distribution import DistributedStep, Distribution, Shared, batch, new_step
 from dvae_tf.training.following import PriorFollower
 from dvae_tf.training.state import State
 from dvae_tf.training.step import TrainStep
+from sampler.io.errors import expect
+
+SEEN_FOR_OFFSET = 10_000
+"""Images of a pipeline, its first, of which a model takes the mean."""
 
 
 class Fit:
@@ -31,8 +35,12 @@ class Fit:
         self.pipeline: tf.data.Dataset | None = None
         self.steps: int | None = None
         self._served: tuple[Any, int] | None = None
+        self._elements: Iterator | None = None
+        self.is_partial = False
 
-    def use(self, x: Any, condition: Any, batch_size: int) -> None:
+    def use(
+        self, x: Any, condition: Any, batch_size: int, steps_per_epoch: int | None = None
+    ) -> None:
         """Takes up images, or a pipeline of batches; see `DVAE.fit`.
 
         The states and the step stay if the images are the same.
@@ -40,13 +48,12 @@ class Fit:
         if isinstance(x, tf.data.Dataset):
             if condition is not None:
                 raise ValueError("condition: found one beside a Dataset; accepted: one inside it")
-            self._use_pipeline(x)
+            self._use_pipeline(x, steps_per_epoch)
             return
         data = self.model.data(x, condition, binarises=True)
         size, self.pipeline = count(data), None
-        if not 0 < batch_size <= size:
-            raise ValueError(f"batch_size: found {batch_size}; accepted: 1 to the {size} images")
-        self.batch_size, self.steps = batch_size, size // batch_size
+        expect(batch_size <= size, "batch_size", batch_size, f"1 to the {size} images")
+        self.batch_size, self.steps = batch_size, steps_per_epoch or size // batch_size
         if (
             self._served is None
             or self._served[1] != batch_size
@@ -57,32 +64,35 @@ class Fit:
 
     def _use_images(self, data: Any) -> None:
         model, strategy = self.model, self.model.distribute_strategy
+        if model.wants_offset:
+            model.set_offset(data)
         chains = model.prior.num_chains if model.has_prior else strategy.num_replicas_in_sync
         shared = Shared("the model's scope", self.batch_size, chains)
         self.distribution = Distribution(shared, strategy)
-        with strategy.scope():
-            model.optimizer.build(model.trainable_variables)
-        steps = new_steps(self.distribution, model, data)
         alone = self.distribution.num_replicas == 1
         if not alone and model.has_prior and model.prior.handed_in is not None:
             raise ValueError("sampler: found one handed in; accepted with several replicas: a name")
-        self.step_fn = steps[0] if alone else DistributedStep(self.distribution, steps)
-        self._take_up([step.state for step in steps])
+        self.step_fn, states = new_step(self.distribution, model, data)
+        self._take_up(states)
 
-    def _use_pipeline(self, pipeline: tf.data.Dataset) -> None:
-        self.pipeline = pipeline
-        first = next(iter(pipeline), None)
-        if first is None:
-            raise ValueError("x: found an empty Dataset; accepted: batches of images")
-        data, indices = self._parts(first)
+    def _use_pipeline(self, pipeline: tf.data.Dataset, steps_per_epoch: int | None) -> None:
+        self.pipeline, self._elements = pipeline, None
+        data, indices = next(batches(self.model, pipeline, "x"))
         self.batch_size = count(data)
         cardinality = int(pipeline.cardinality())
-        self.steps = cardinality if cardinality > 0 else None
+        self.steps, self.is_partial = steps_per_epoch, steps_per_epoch is not None
+        if steps_per_epoch is None:
+            endless = cardinality == tf.data.INFINITE_CARDINALITY
+            expect(not endless, "steps_per_epoch", "none", "a number, as x is an endless Dataset")
+            self.steps = cardinality if cardinality > 0 else None
         if isinstance(self.step_fn, TrainStep) and self.step_fn.data is None:
             return
         model, settings, self._served = self.model, self.model.settings, None
         if model.distribute_strategy.num_replicas_in_sync > 1:
             raise ValueError("x: found a Dataset; accepted with several replicas: arrays")
+        if model.wants_offset:
+            first = pipeline.take(max(1, SEEN_FOR_OFFSET // self.batch_size))
+            model.set_offset(model.data(*whole_of(model, first, "x"), binarises=True))
         size = 1 if indices is None else int(np.max(indices)) + 1
         state = State(model, size, settings.num_samples, settings.seed, growing=True)
         self.step_fn = TrainStep(model, state, None, model.optimizer, settings)
@@ -162,6 +172,7 @@ class Fit:
             every.on_train_batch_end(number, logs)
             if self.model.stop_training:
                 break
+        expect(seen, "x", "no whole batch", f"batches of {self.batch_size} images, as the first")
         columns = {name: np.array([logs[name] for logs in seen]) for name in seen[0]}
         # a prior of no couplings has no temperature
         known = {name: values[~np.isnan(values)] for name, values in columns.items()}
@@ -174,7 +185,7 @@ class Fit:
         found = self.follower.follow(int(self.states[0].step))
         if found.warnings():
             return self.model.validate(data)
-        return found.log_z - self.model.log_marginal(data)
+        return found.log_z - float(np.mean(self.model.validator(data).log_marginal(data)))
 
     def _steps(self) -> Iterator[Callable[[], dict[str, tf.Tensor]]]:
         """An epoch's steps, each a function of no arguments that does it."""
@@ -183,14 +194,12 @@ class Fit:
         if self.pipeline is None:
             assert self._served is not None
             size, seed = count(self._served[0]), self.model.settings.seed
-            for _ in range(size // self.batch_size):
+            for _ in range(self.steps or 0):
                 number = int(self.states[0].step)
                 rows = batch(self.distribution, size, self.batch_size, seed, number)
-                indices = rows[0] if self.distribution.num_replicas == 1 else np.stack(rows)
-                yield functools.partial(step_fn, tf.constant(indices), plain)
+                yield functools.partial(step_fn, rows, plain)
             return
-        for element in self.pipeline:
-            data, places = self._parts(element)
+        for data, places in self._epoch_of_pipeline():
             if count(data) < self.batch_size:
                 continue
             if places is not None:
@@ -199,20 +208,51 @@ class Fit:
             data = tf.nest.map_structure(tf.constant, data)
             yield functools.partial(step_fn.feed, data, places, plain)
 
-    def _parts(self, element: Any) -> tuple[Any, Any]:
-        """A batch's checked data, and its indices if it has any."""
-        arrays = tf.nest.map_structure(np.asarray, element)
-        parts = list(arrays) if isinstance(arrays, tuple) else [arrays]
-        if isinstance(parts[0], tuple):
-            parts = [*parts[0], *parts[1:]]
-        condition = parts.pop(1) if self.model.takes_condition and len(parts) > 1 else None
-        if len(parts) > 2:
-            raise ValueError(
-                f"x: found a Dataset of {len(parts)} parts; accepted: x, or (x, index), x being "
-                "(images, condition) in a conditional model"
-            )
-        data = self.model.data(parts[0], condition, binarises=True)
-        return data, parts[1] if len(parts) == 2 else None
+    def _epoch_of_pipeline(self) -> Iterator[tuple[Any, Any]]:
+        """The batches of an epoch: all, or as many as were asked for, those that come next."""
+        if not self.is_partial:
+            yield from batches(self.model, self.pipeline, "x")
+            return
+        for _ in range(self.steps or 0):
+            found = next(self._elements, None) if self._elements else None
+            if found is None:  # from its beginning
+                self._elements = batches(self.model, self.pipeline, "x")
+                found = next(self._elements)
+            yield found
+
+
+def batches(model: Any, pipeline: tf.data.Dataset, name: str) -> Iterator[tuple[Any, Any]]:
+    """Checked data, and indices or None, of each batch; ValueError if there is none."""
+    element = None
+    for element in pipeline:
+        yield _parts(model, element, name)
+    expect(element is not None, name, "an empty Dataset", "batches of images")
+
+
+def whole_of(model: Any, pipeline: tf.data.Dataset, name: str) -> tuple[Any, Any]:
+    """All images of a pipeline, and their conditions or None."""
+    found = [data for data, _ in batches(model, pipeline, name)]
+    data = tf.nest.map_structure(lambda *a: np.concatenate(a), *found)
+    return data if isinstance(data, tuple) else (data, None)
+
+
+def _parts(model: Any, element: Any, name: str) -> tuple[Any, Any]:
+    """A batch's checked data, and its indices if it has any."""
+    arrays = tf.nest.map_structure(np.asarray, element)
+    parts = list(arrays) if isinstance(arrays, tuple) else [arrays]
+    if isinstance(parts[0], tuple):
+        parts = [*parts[0], *parts[1:]]
+    condition = parts.pop(1) if model.takes_condition and len(parts) > 1 else None
+    accepted = "x, or (x, index), x being (images, condition) in a conditional model"
+    expect(len(parts) <= 2, name, f"a Dataset of {len(parts)} parts", accepted)
+    data = model.data(parts[0], condition, name, binarises=True)
+    if len(parts) == 1:
+        return data, None
+    places, size = parts[1], count(data)
+    fits = places.dtype.kind in "iu" and places.shape == (size,) and len({*places}) == size
+    accepted = f"the images' numbers, {size} different integers, and no labels"
+    expect(fits and places.min() >= 0, name, "a Dataset with other indices", accepted)
+    return data, places
 
 
 def _equal(ours: Any, theirs: Any) -> bool:

@@ -18,7 +18,7 @@ from dvae_tf.evaluation.evaluate import Evaluator, subset
 from dvae_tf.factory import new_model
 from dvae_tf.progress import Progress, say
 from dvae_tf.training.checkpoints import Checkpoints
-from dvae_tf.training.distribution import DistributedStep, Distribution, batch, new_steps
+from dvae_tf.training.distribution import Distribution, batch, new_step
 from dvae_tf.training.following import PriorFollower
 from dvae_tf.training.summaries import Summaries
 
@@ -59,20 +59,15 @@ class Trainer:
         self.distribution = distribution = Distribution(config)
         with distribution.strategy.scope():
             self.model = new_model(config, dataset.train_mean)
-            optimizer = self.model.optimizer
-            optimizer.build(self.model.trainable_variables)
-        steps = new_steps(distribution, self.model, dataset.train)
-        states = [step.state for step in steps]
+        self.step_fn, states = new_step(distribution, self.model, dataset.train)
         self.state = states[0]
         has_prior = self.model.task.has_prior
         self.follower = PriorFollower(self.model.prior, config.seed) if has_prior else None
-        alone = distribution.num_replicas == 1
-        self.step_fn = steps[0] if alone else DistributedStep(distribution, steps)
         self.checkpoints = Checkpoints(
             log_dir,
             config,
             self.model,
-            optimizer,
+            self.model.optimizer,
             states,
             self.follower,
             distribution.num_replicas,
@@ -190,8 +185,7 @@ class Trainer:
         images = batch(
             self.distribution, len(self.dataset.train), config.batch_size, config.seed, step - 1
         )
-        indices = images[0] if self.distribution.num_replicas == 1 else np.stack(images)
-        info = self.step_fn(tf.constant(indices), tf.constant(detailed))
+        info = self.step_fn(images, tf.constant(detailed))
         objective = float(info["train/objective"])
         if not math.isfinite(objective):
             raise TrainingError(
@@ -219,9 +213,8 @@ class Trainer:
         found = self.follower.follow(step)
         shown = {"prior/log_z": found.log_z, "prior/log_z_stderr": found.stderr}
         if step % RUNNING_NLL_EVERY == 0:
-            likelihood = self.validate.likelihood
-            images = subset(self.dataset.valid, likelihood.size)
-            log_marginal = likelihood(images, self.validate.seed).log_marginal
+            images = subset(self.dataset.valid, self.validate.likelihood.size)
+            log_marginal = self.validate.log_marginal(images)
             shown["eval/running_nll"] = found.log_z - float(np.mean(log_marginal))
             self._note = f"running NLL {shown['eval/running_nll']:.2f}"
         return shown

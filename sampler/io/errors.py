@@ -27,7 +27,7 @@ def expect(
 def expect_whole(found: Any, name: str, least: int) -> None:
     """Raises an error of one line unless an argument is an integer of `least` or more."""
     is_whole = isinstance(found, Integral) and not isinstance(found, bool)
-    expect(is_whole and found >= least, name, repr(found), f"an integer, {least} or more")
+    expect(is_whole and found >= least, name, repr(found), f"an integer of at least {least}")
 
 
 def expect_number(found: Any, name: str, positive: bool = False) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from absl import flags as absl_flags
 
-from dvae_tf import cli, config
+import dvae_tf
+from dvae_tf import cli, config, data
 from dvae_tf.config import resolve
 
 COMMANDS = [
@@ -272,6 +273,16 @@ def test_metrics_are_of_the_digits(finished):
     # independent pixels: 26.6 nats; 20 steps do not change much, and one sample's bound is lower
     assert 22 < metrics["test_nll"] < metrics["test_neg_elbo"] < 40
     assert metrics["log_z_prior_lower"] <= metrics["log_z_prior"] <= metrics["log_z_prior_upper"]
+
+
+def test_a_run_loaded_has_the_run_s_likelihoods(finished):
+    folder = finished[0] / "new/lr=[0.003]"
+    test = data.load("digits", "unused").test
+    how = {"num_samples": 20, "prior_temperatures": 50}
+    for path in (folder, folder / "saved_model"):
+        found = -dvae_tf.load(path).log_likelihood(test, **how).mean()
+        expected = json.loads((folder / "metrics.json").read_text())["test_nll"]
+        assert found == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.fixture(scope="module")

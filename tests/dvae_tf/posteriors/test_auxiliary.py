@@ -131,5 +131,5 @@ def test_the_kl_falls_with_their_number(capsys):
 
 
 def test_what_no_posterior_can_be():
-    with pytest.raises(ValueError, match="auxiliary: found 0; accepted: 1 or more"):
+    with pytest.raises(ValueError, match="auxiliary: found 0; accepted: an integer of at least 1"):
         AuxiliaryPosterior(0)
