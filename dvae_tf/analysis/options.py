@@ -62,7 +62,7 @@ class FromPriorSettings:
 
     num_chains: int = option(16, "chains of each image", lower_bound=1)
     num_temperatures: int = option(
-        10_000, "from prior to posterior; the gap falls as their inverse", lower_bound=2
+        10_000, "from prior to posterior; more of them narrow the gap", lower_bound=2
     )
     num_simulated: int = option(20, "images of the model itself, for both bounds", lower_bound=2)
     num_samples: int = option(4000, "importance samples of each image", lower_bound=1)
