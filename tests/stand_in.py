@@ -12,6 +12,7 @@ class StandIn:
 
     task = TASKS.load("vae")
     likelihood = Bernoulli()
+    condition = None
 
     def split(self, data):
         return Parts(data, data)

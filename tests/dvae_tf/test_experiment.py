@@ -93,4 +93,4 @@ def test_report_has_the_numbers():
     numbers = {name: i + 0.25 for i, name in enumerate(names)}
     text = experiment.report({**numbers, "num_images": 7, "num_samples": 8}, Path("runs/x"))
     assert all(f"{value:.2f}" in text for value in numbers.values())
-    assert "(7 images, 8 samples each)" in text and "--logdir runs/x" in text
+    assert "(7 images, 8 samples each)" in text and "--logdir=runs/x" in text

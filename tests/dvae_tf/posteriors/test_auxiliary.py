@@ -118,6 +118,7 @@ def learned_kl(auxiliary: int, coupled: bool) -> float:
     return exact_kl(log_marginal([v.numpy() for v in variables], STATES), log_p)
 
 
+@pytest.mark.soak
 def test_the_kl_to_an_enumerated_posterior_falls_with_auxiliary_units():
     assert learned_kl(16, coupled=True) < 0.6 * learned_kl(1, coupled=False)
 
