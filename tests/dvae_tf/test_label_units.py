@@ -57,7 +57,7 @@ def has_code(label: int) -> np.ndarray:
 
 
 def test_the_likelihood_is_of_images_and_labels_together(model):
-    logits = model.decoder(STATES).numpy().astype(np.float64)
+    logits = model.decode(tf.constant(STATES)).numpy().astype(np.float64)
     joint = X @ logits.T - np.logaddexp(0, logits).sum(1) + log_prior(model)
     truth = [logsumexp(row[has_code(c)]) for row, c in zip(joint, C, strict=True)]
     found = model.log_likelihood(X, C, num_samples=40_000, prior_temperatures=300)
