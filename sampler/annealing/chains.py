@@ -120,9 +120,10 @@ def along(
     batch, num_chains = bridge.machine.batch_shape, chains.log_weights.shape[-1]
     sums = [_sums(chains.log_weights)[..., None]]
     pieces = chunks.cut(bridge, *chains)
+    how = bool(betas[-1] < betas[0]), bridge.gentle(betas)
     for number, first in enumerate(range(0, len(betas) - 1, _SEGMENT)):
         segment = betas[first : first + _SEGMENT + 1]
-        pieces, new = _anneal_pieces(pieces, segment, seeds.fold_in(seed, number))
+        pieces, new = _anneal_pieces(pieces, segment, seeds.fold_in(seed, number), *how)
         sums.append(chunks.join(new, batch))
         progress_fn(len(segment) - 1)
     state = tuple(
@@ -145,12 +146,15 @@ def along(
 
 
 def _anneal_pieces(
-    pieces: list[list[chunks.Piece]], betas: np.ndarray, seed: tf.Tensor
+    pieces: list[list[chunks.Piece]],
+    betas: np.ndarray,
+    seed: tf.Tensor,
+    reverse: bool,
+    gentle: bool,
 ) -> tuple[list[list[chunks.Piece]], list[list[tf.Tensor]]]:
     """Each piece moved along `betas`, and `_sums` of each row of pieces, [B, 2, T - 1]."""
-    moved, sums, at, reverse = [], [], tf.constant(betas), bool(betas[-1] < betas[0])
+    moved, sums, at, how = [], [], tf.constant(betas), (reverse, gentle)
     for i, row in enumerate(pieces):
-        how = reverse, row[0].bridge.gentle(betas)
         done = [
             _anneal_compiled(p.bridge, Chains(*p[1:]), at, seeds.fold_in(seed, i, j), *how)
             for j, p in enumerate(row)
