@@ -239,7 +239,7 @@ class Config:
         skipped = {*but, *(["dataset"] if known else IMAGES)}
         names = [k for k in mine if mine[k] != theirs[k] and k not in skipped]
         words = {k: f"the {k.replace('_', ' ')} of {self.dataset} are not the same" for k in IMAGES}
-        words["initial_model"] = "it started from another model (--init_from)"
+        words["initial_model"] = "it started from another model (it goes on without --init_from)"
         return [words.get(k, f"{k}: {mine[k]}, not {theirs[k]}") for k in names]
 
 

@@ -117,17 +117,16 @@ def with_origins(
 ) -> Config:
     """The configuration with fingerprints of the images, and of the model that it starts from.
 
-    A run that has begun needs the latter no more, and goes on where it is gone.
+    A run that has begun needs the latter no more: it goes on where that model is gone, and where it
+    is not named again, as it must not be once it has been trained on.
     """
-    config = dataclasses.replace(config, **fingerprints)
-    if init_from is None:
-        return config
-    try:
-        _, initial = trained_model(init_from, config)
-    except ConfigError:
-        initial = _initial_model(log_dir)
-        if not initial:
-            raise
+    config, initial = dataclasses.replace(config, **fingerprints), _initial_model(log_dir)
+    if init_from is not None:
+        try:
+            _, initial = trained_model(init_from, config)
+        except ConfigError:
+            if not initial:
+                raise
     return dataclasses.replace(config, initial_model=initial)
 
 

@@ -266,6 +266,7 @@ def check_restart(cluster: Cluster, broken: Path) -> None:
     assert {k: found[k] for k in same} == {k: expected[k] for k in same}
 
 
+@pytest.mark.soak
 def test_lost_and_interrupted_worker_of_two(two_workers, tmp_path):
     """One is killed; all start again; SIGTERM to one: both end after the same step, and keep it."""
     check_lost_worker(two_workers, tmp_path / "run", 1)
