@@ -74,6 +74,7 @@ class Estimate(NamedTuple):
       samples: the end states with their weights: forward, weighted samples of the target.
       trace: the weights at each temperature.
       target: the machine, against which `warnings` holds the estimate.
+      unconfirmed: where chains that ran the other way don't confirm it, bool [...]; None if none did.
     """
 
     log_z: tf.Tensor
@@ -82,9 +83,14 @@ class Estimate(NamedTuple):
     samples: Any = None
     trace: Any = None
     target: AnyMachine | None = None
+    unconfirmed: tf.Tensor | None = None
 
     def believable(self) -> tf.Tensor:
-        """Whether the weights are even enough for the standard error to mean something, [...]."""
+        """Whether the standard error means something, [...]: even weights, nothing against them."""
+        even = self._even()
+        return even if self.unconfirmed is None else even & ~self.unconfirmed
+
+    def _even(self) -> tf.Tensor:
         return (self.ess >= LEAST_ESS) & tf.math.is_finite(self.log_z)
 
     def warnings(self) -> list[str]:
@@ -98,14 +104,21 @@ class Estimate(NamedTuple):
         return self.doubts() + modes.contradictions(self.target, self.log_z, self.stderr, seen)
 
     def doubts(self) -> list[str]:
-        """What the weights themselves say against the estimate."""
-        believable = np.ravel(self.believable())
-        text = (
-            f"effective sample size {np.min(self.ess):.3g}, below {LEAST_ESS:g} in "
-            f"{np.sum(~believable)} of {believable.size} machines: few chains carry the weights, "
-            f"log Z and its error are not to be believed; more temperatures or chains are needed"
-        )
-        return [] if believable.all() else [text]
+        """What the weights themselves, and chains that ran the other way, say against it."""
+        even, found = np.ravel(self._even()), []
+        if not even.all():
+            found.append(
+                f"effective sample size {np.min(self.ess):.3g}, below {LEAST_ESS:g} in "
+                f"{np.sum(~even)} of {even.size} machines: few chains carry the weights, log Z and "
+                "its error are not to be believed; more temperatures or chains are needed"
+            )
+        if np.any(self.unconfirmed):
+            found.append(
+                "chains from the base don't confirm it, as far as the errors of both explain, in "
+                f"{np.sum(self.unconfirmed)} of {even.size} machines: they end where no sample "
+                "was, or their weights are hopeless; more temperatures are needed"
+            )
+        return found
 
 
 def estimate(log_weights: tf.Tensor) -> Estimate:

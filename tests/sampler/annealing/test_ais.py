@@ -219,6 +219,25 @@ def test_reverse_is_unbiased_for_the_inverse():
     oracles.assert_within(mean, 1, stderr)
 
 
+def test_reverse_is_not_believed_where_the_base_ends_elsewhere():
+    """Behind a first-order transition: exact samples, even weights, answers 6 nats too high.
+
+    60 units of means 1/2, or, in e^8 times the weight, those that one more unit switches on.
+    """
+    size, coupling, advantage = 60, 3.0, 8.0
+    field = advantage - size * (np.logaddexp(0, coupling) - np.log(2))
+    params = np.zeros(size, "f"), np.float32([field]), np.full((size, 1), coupling, "f")
+    rng = np.random.default_rng(7)
+    on = rng.random([8, 1000, 1]) < 1 / (1 + np.exp(-advantage))
+    z1 = rng.random([8, 1000, size]) < 1 / (1 + np.exp(-coupling * on))
+    path = bridges.from_uniform(rbm_of(np.stack([p] * 8) for p in params))
+    run = ais.reverse(path, (tf.constant(z1),), schedules.linear(21), SEED)
+    errors = run.log_z - size * np.log(2) - np.logaddexp(0, advantage)
+    assert np.median(run.ess) > 30 and np.median(errors / run.stderr) > 20
+    assert not np.any(run.believable())
+    assert "chains from the base don't confirm it" in run.doubts()[-1]
+
+
 # Brackets
 
 
