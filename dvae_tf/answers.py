@@ -54,7 +54,7 @@ class Answers:
         x = self.likelihood.check(x, name, **how)
         if x.ndim < 2:
             raise ValueError(f"{name}: found shape {x.shape}; accepted: images, [N, *shape]")
-        self.create(tuple(x.shape[1:]))
+        self.create(tuple(x.shape[1:]), name)
         if self.condition is None or isinstance(self.condition, TopHalf):
             if condition is not None:
                 raise ValueError("condition: found one; accepted by this model: none")
@@ -136,7 +136,8 @@ class Answers:
         num_samples: int = 1000,
         seed: int = 0,
         verbose: bool = False,
-        **temperatures: int,
+        num_temperatures: int = 0,
+        prior_temperatures: int = PRIOR_TEMPERATURES,
     ) -> Evaluation:
         """The NLL of images with its error, and log Z of the prior with its bracket.
 
@@ -145,14 +146,14 @@ class Answers:
         Args:
           num_samples: importance samples of each image.
           verbose: whether to show progress.
-          temperatures: num_temperatures of each posterior's annealing (0: as many as pay),
-            prior_temperatures of the prior's, each way (2000).
+          num_temperatures: of each posterior's annealing; 0: as many as pay.
+          prior_temperatures: of the prior's, each way.
 
         Raises:
           ValueError: as `data`; too few samples or temperatures.
         """
         data = self.data(x, condition)
-        evaluator = self._evaluator(data, num_samples, seed, **temperatures)
+        evaluator = self._evaluator(data, num_samples, seed, num_temperatures, prior_temperatures)
         return evaluator(data, show_progress=verbose)
 
     def log_likelihood(
@@ -161,7 +162,8 @@ class Answers:
         condition: Any = None,
         num_samples: int = 1000,
         seed: int = 0,
-        **temperatures: int,
+        num_temperatures: int = 0,
+        prior_temperatures: int = PRIOR_TEMPERATURES,
     ) -> np.ndarray:
         """log p(x), or log p(x | c), of each image in nats, float64 [N].
 
@@ -169,7 +171,7 @@ class Answers:
         estimate, less log Z of the prior, an error of which moves all images alike.
         """
         data = self.data(x, condition)
-        evaluator = self._evaluator(data, num_samples, seed, **temperatures)
+        evaluator = self._evaluator(data, num_samples, seed, num_temperatures, prior_temperatures)
         return evaluator.log_likelihood(data)
 
     def _evaluator(

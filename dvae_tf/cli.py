@@ -92,8 +92,7 @@ def run(
                 raise ConfigError(f"found the argument {argv[1]!r}; accepted are flags (--help)")
             load(*modules, tensorflow=tensorflow)
             main(argv)
-            if error := terminal.lost():
-                raise OSError(error.errno, error.strerror, "standard output")
+            terminal.check()
         except KeyboardInterrupt:
             sys.exit(interrupts.INTERRUPTED)
         except _known_errors() as error:  # evaluated only when there is one
@@ -121,6 +120,8 @@ def _help_or_version(module: str, defaults: Mapping[str, str]) -> None:
     Args:
       module: of the program, which an installed command imports.
     """
+    from sampler.io import terminal
+
     given = {text.lstrip("-") for text in sys.argv[1:] if text.startswith("-")}
     if given & {"h", "help", "helpshort", "helpfull"}:  # absl points to the last two
         print(help_text(module, defaults))
@@ -130,6 +131,10 @@ def _help_or_version(module: str, defaults: Mapping[str, str]) -> None:
         print(f"{_program()} {__version__}")
     else:
         return
+    try:
+        terminal.check()
+    except OSError as error:
+        sys.exit(f"{_program()}: {error}")
     sys.exit()
 
 

@@ -7,7 +7,6 @@ import os
 import types
 from collections.abc import Callable, Sequence
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -24,7 +23,10 @@ from dvae_tf.model import Wiring
 from dvae_tf.training.fit import Fit, whole_of
 from dvae_tf.training.step import FusedAdam, Settings
 from sampler import seeds
-from sampler.io.errors import expect, expect_number, expect_whole, reason
+from sampler.io.errors import expand, expect, expect_number, expect_whole, reason
+
+TEMPERATURES = "num_temperatures", "prior_temperatures"
+"""Arguments of evaluations and exports."""
 
 _PARTS = ("encoder", "decoder", "likelihood", "posterior", "prior", "condition")
 
@@ -92,8 +94,7 @@ class DVAE(Answers, Wiring):
         self.set_relaxation(relaxation, sharpness)
         self._keep("_compiled_with", given)
         self._keep("settings", Settings(**{name: given[name] for name in Settings._fields}))
-        names = "num_temperatures", "prior_temperatures"
-        how = {"num_samples": valid_samples, **{name: given[name] for name in names}}
+        how = {"num_samples": valid_samples, **{name: given[name] for name in TEMPERATURES}}
         self._keep("_validation", how)
         self._keep("_training", None)
 
@@ -152,6 +153,8 @@ class DVAE(Answers, Wiring):
             expect_whole(steps_per_epoch, "steps_per_epoch", 1)
         if validation_split:
             (x, condition), validation_data = self._split(x, condition, validation_split)
+        levels = "auto", 0, 1, 2
+        expect(verbose in levels, "verbose", repr(verbose), ", ".join(map(repr, levels)))
         alone = isinstance(callbacks, keras.callbacks.Callback)
         callbacks = [callbacks] if alone else callbacks or []
         known = [isinstance(c, keras.callbacks.Callback) for c in tf.nest.flatten(callbacks)]
@@ -218,12 +221,22 @@ class DVAE(Answers, Wiring):
         """Refused with a ValueError: training carries chains, which `fit` keeps."""
         raise ValueError("train_on_batch: found a DVAE; accepted: fit, and evaluate")
 
-    test_on_batch = train_on_batch
+    test_on_batch = train_step = test_step = train_on_batch
+
+    def predict(self, x: Any, *arguments: Any, **keywords: Any) -> Any:
+        """As in Keras: reconstructions, the same each time, of images that are checked first."""
+        images = x[0] if isinstance(x, (tuple, list)) and self.takes_condition else x
+        if isinstance(images, (np.ndarray, list, tf.Tensor)):
+            self.likelihood.check(images)
+        return super().predict(x, *arguments, **keywords)
 
     def __call__(self, inputs: Any, *arguments: Any, **keywords: Any) -> Any:
         """`call`, for images of the right shape; ValueError, of one line, for others."""
         self.check_created()
-        found = tuple(tf.nest.flatten(inputs)[0].shape[1:])
+        first, *others = tf.nest.flatten(inputs)
+        if self.takes_condition:
+            expect(len(others) == 1, "inputs", f"{1 + len(others)} of them", "(x, condition)")
+        found = tuple(first.shape[1:]) if hasattr(first, "shape") else type(first).__name__
         expect(found == self.image_shape, "inputs", f"shape {found}", f"{self.image_shape}")
         return super().__call__(inputs, *arguments, **keywords)
 
@@ -237,8 +250,10 @@ class DVAE(Answers, Wiring):
         return generation.reconstruct(self, data, seeds.make_seed(0))
 
     def save(self, filepath: str | os.PathLike, *args: Any, **how: Any) -> None:
-        """As in Keras, but that ~ is the home folder."""
-        super().save(os.path.expanduser(filepath), *args, **how)
+        """As in Keras, but that ~ is the home folder, and that .keras is the only format."""
+        path = str(expand("filepath", filepath))
+        expect(path.endswith(".keras"), "filepath", repr(path), "a name that ends in .keras")
+        super().save(path, *args, **how)
 
     def export(
         self,
@@ -249,6 +264,9 @@ class DVAE(Answers, Wiring):
     ) -> None:
         """Writes a SavedModel, as the command line does: see `dvae_tf.export.export`."""
         self.check_created()
+        expand("directory", directory)
+        for name, found in zip(TEMPERATURES, (num_temperatures, prior_temperatures), strict=True):
+            expect_whole(found, name, 2)
         log_z = None
         if self.has_prior:
             bracket = prior_log_z(self, prior_temperatures, seeds.as_seed(seed), False)
@@ -259,12 +277,13 @@ class DVAE(Answers, Wiring):
         self, directory: str | os.PathLike, log_z_prior: float | None, num_temperatures: int
     ) -> None:
         """As `export`, with log Z of the prior as measured."""
-        folder = Path(os.path.expanduser(directory))
+        folder = expand("directory", directory)
         try:  # first, as the SavedModel's own file says that an export is whole
             folder.mkdir(parents=True, exist_ok=True)
             self.save(folder / KERAS_FILE, include_optimizer=False)
         except OSError as error:
-            raise ExportError(f"{folder}: could not be written ({reason(error)})") from None
+            text = f"{folder}: could not be written ({reason(error)})"
+            raise ExportError(f"{text}; accepted: a folder, there or new") from None
         export(self, folder, log_z_prior, num_temperatures)
 
     def get_config(self) -> dict[str, Any]:
@@ -329,6 +348,8 @@ def _optimizer(optimizer: Any) -> keras.Optimizer:
     except Exception:  # of several types
         found = None
     expect(found, "optimizer", repr(optimizer), "one of keras.optimizers, or its name")
+    scales = isinstance(found, keras.optimizers.LossScaleOptimizer)
+    expect(not scales, "optimizer", "a LossScaleOptimizer", "its inner one: all is in 32 bits")
     return found
 
 
@@ -348,6 +369,10 @@ def _check_settings(given: dict[str, Any]) -> None:
     for name in ("bound", "iw_gradient"):
         known = given[name] in CHOICES[name]
         expect(known, name, repr(given[name]), ", ".join(CHOICES[name]))
+    is_known = any(given["jit_compile"] is known for known in (True, False)) or (
+        given["jit_compile"] == "auto"
+    )
+    expect(is_known, "jit_compile", repr(given["jit_compile"]), "True, False or 'auto'")
 
 
 def _fuse(optimizer: keras.Optimizer) -> None:

@@ -291,11 +291,11 @@ class ExportedModel(Answers):
                 f"export are {self.num_pixels}"
             )
 
-    def create(self, image_shape: tuple[int, ...]) -> None:
-        """Raises ValueError for images of another shape."""
+    def create(self, image_shape: tuple[int, ...], name: str = "x") -> None:
+        """Raises ValueError, naming the argument, for images of another shape."""
         if image_shape != self.image_shape:
             raise ValueError(
-                f"x: found images of shape {image_shape}; accepted by this export: "
+                f"{name}: found images of shape {image_shape}; accepted by this export: "
                 f"{self.image_shape}"
             )
 

@@ -10,13 +10,20 @@ import math
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from dvae_tf.progress import say
 from sampler.io.errors import FileError, reason
 
 _PATTERNS = frozenset("*?[]\\")
+
+_NAMING = 0.2
+"""Seconds in which a process that has just begun to hold a folder has said that it is the one."""
+
+_held: set[Path] = set()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -77,21 +84,41 @@ def held(folder: Path, flag: str, worker: int = 0) -> Iterator[None]:
       worker: of several processes that share the folder, each holds a place of its own.
 
     Raises:
-      FileError: another process holds it; the line says which, and where.
+      FileError: another process holds it, or another thread; the line says which, and where.
     """
-    with (folder / (f".lock-{worker}" if worker else ".lock")).open("a+") as file:
+    path = folder.resolve() / (f".lock-{worker}" if worker else ".lock")
+    with _alone(path, f"--{flag}={folder}"), path.open("a+") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
+                time.sleep(_NAMING)
                 file.seek(0)
-                holder = file.read(200).strip() or "another process"
-                raise FileError(
-                    f"--{flag}={folder}: {holder} is at work in it; accepted is another folder, or "
-                    "the same command once that process has ended"
-                ) from None
+                _refuse(f"--{flag}={folder}", file.read(200).strip() or "another process")
             say(f"{folder} can't be locked ({reason(error)}): let no other process work in it")
         with contextlib.suppress(OSError):  # on a full disk the lock is nameless
             file.truncate(0)
             os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
+
+
+@contextlib.contextmanager
+def _alone(path: Path, name: str) -> Iterator[None]:
+    """Lets one thread of this process at a time into the block, which the kernel's lock does not.
+
+    To open and close the file a second time would even end the first's hold.
+    """
+    if path in _held:
+        _refuse(name, f"process {os.getpid()}, this one,")
+    _held.add(path)
+    try:
+        yield
+    finally:
+        _held.discard(path)
+
+
+def _refuse(name: str, holder: str) -> NoReturn:
+    raise FileError(
+        f"{name}: {holder} is at work in it; accepted is another folder, or the same command once "
+        "that process has ended"
+    ) from None

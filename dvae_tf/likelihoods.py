@@ -282,10 +282,10 @@ def numbers(x: Any, name: str) -> np.ndarray:
     if masked:
         raise ValueError(f"{name}: found a masked array; accepted: numbers everywhere")
     if x.dtype.kind not in "biuf" or x.size == 0:
-        raise ValueError(
-            f"{name}: found an array of {x.dtype} and shape {x.shape}; accepted: numbers, one "
-            "image or more"
-        )
+        what = f"an array of {x.dtype} and shape {x.shape}"
+        if x.dtype.kind == "O" and not x.shape:
+            what = f"a {type(x.item()).__name__}, which is no array"
+        raise ValueError(f"{name}: found {what}; accepted: numbers, one image or more")
     with np.errstate(over="ignore"):  # all is computed in 32 bits
         finite = x.dtype.kind != "f" or np.isfinite(x.astype(np.float32, copy=False)).all()
     if not finite:

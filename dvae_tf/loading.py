@@ -1,6 +1,7 @@
 """Trained models back into Python."""
 
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import keras
 
 from dvae_tf.dvae import DVAE
 from dvae_tf.export import KERAS_FILE, ExportedModel, ExportError
-from sampler.io.errors import expect
+from sampler.io.errors import expand, expect
 
 
 def load(
@@ -26,9 +27,7 @@ def load(
     Raises:
       ExportError: a ValueError of one line: no such folder, no model in it, or a damaged one.
     """
-    is_path = isinstance(folder, (str, os.PathLike))
-    expect(is_path, "folder", repr(folder), "a path", ExportError)
-    path = Path(os.path.expanduser(folder))
+    path = expand("folder", folder)
     if path.is_file():
         return _read(path, custom_objects)
     candidates = [path, path / "saved_model"]
@@ -45,6 +44,8 @@ def load(
 
 
 def _read(path: Path, custom_objects: Mapping[str, Any] | None) -> DVAE:
+    is_archive = zipfile.is_zipfile(path)
+    expect(is_archive, str(path), "no model, or a truncated one", "a .keras file", ExportError)
     try:
         model = keras.models.load_model(path, custom_objects=custom_objects)
     except Exception as error:  # Keras raises a dozen types on damaged files

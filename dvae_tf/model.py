@@ -20,7 +20,7 @@ from dvae_tf.priors.prior import Prior
 from dvae_tf.priors.rbm import RBMPrior
 from dvae_tf.registry import PLUGGED_IN, RELAXATIONS, TASKS
 from dvae_tf.tasks import Task
-from sampler.io.errors import expect, expect_number, expect_sizes, reason
+from sampler.io.errors import expect, expect_number, expect_sizes, expect_whole, reason
 from sampler.machines.machine import AnyMachine
 
 DEFAULT: Any = object()
@@ -84,15 +84,20 @@ class Wiring(keras.Model):
         self.decoder = _network("decoder", decoder)
         self.task: Task = TASKS.load("vae" if self.has_prior else "structured_prediction")
         self.image_shape: tuple[int, ...] | None = None
+        expect_whole(seed, "seed", 0)
         if image_shape is not None:
             expect_sizes(image_shape, "image_shape", "(28, 28, 1)")
+            expect(len(image_shape), "image_shape", "none", "sizes, as (28, 28, 1)")
         self.set_relaxation("pwl")
         shape = _input_shape(encoder) if image_shape is None and self.has_prior else image_shape
         if shape is not None:
             self.create(tuple(shape))
 
-    def create(self, image_shape: tuple[int, ...]) -> None:
+    def create(self, image_shape: tuple[int, ...], name: str = "x") -> None:
         """Makes the variables, for images of this shape; a second time it only compares shapes.
+
+        Args:
+          name: of the argument that has the images, for messages.
 
         Raises:
           ValueError: networks, latents and images that do not fit one another.
@@ -100,7 +105,7 @@ class Wiring(keras.Model):
         if self.image_shape is not None:
             if self.image_shape != image_shape:
                 raise ValueError(
-                    f"x: found images of shape {image_shape}; accepted by this model: "
+                    f"{name}: found images of shape {image_shape}; accepted by this model: "
                     f"{self.image_shape}"
                 )
             return
@@ -291,7 +296,16 @@ def _new(name: str, part: Any, kind: type[keras.Layer]) -> Any:
     _part(name, part, kind, "RBMPosterior()" if kind is Posterior else "RBMPrior()")
     if part.variables:
         raise ValueError(f"{name}: found one that another model has; accepted: a new one")
+    _check_dtypes(name, part, part.compute_dtype)
     return part
+
+
+def _check_dtypes(name: str, network: keras.Layer, dtype: Any) -> None:
+    """Raises ValueError unless a network has variables and outputs, of `dtype`, of 32 bits."""
+    dtypes = [dtype, *(v.dtype for v in network.trainable_variables)]
+    other = [str(tf.as_dtype(d).name) for d in dtypes if d != "float32"]
+    accepted = "float32 (see keras.config.set_dtype_policy, and a layer's dtype=)"
+    expect(not other, name, f"outputs or variables of type {', '.join(other[:1])}", accepted)
 
 
 def _input_shape(encoder: keras.Layer) -> tuple[int, ...] | None:
@@ -303,6 +317,10 @@ def _input_shape(encoder: keras.Layer) -> tuple[int, ...] | None:
 
 def _called(name: str, network: keras.Layer, inputs: Any) -> tf.Tensor:
     """A network's outputs; ValueError, in one line, if it can't take its inputs."""
+    known, count = getattr(network, "inputs", None), len(tf.nest.flatten(inputs))
+    if known and len(known) != count:
+        accepted = "2 in a conditional model, x and what it is conditional on" if count > 1 else "1"
+        raise ValueError(f"{name}: found {len(known)} inputs; accepted: {accepted}")
     try:
         outputs = network(inputs)
     except Exception as error:  # Keras and TensorFlow raise a dozen types
@@ -312,4 +330,5 @@ def _called(name: str, network: keras.Layer, inputs: Any) -> tf.Tensor:
         ) from error
     if not tf.is_tensor(outputs):
         raise ValueError(f"{name}: found {type(outputs).__name__} as outputs; accepted: a tensor")
+    _check_dtypes(name, network, outputs.dtype)
     return outputs

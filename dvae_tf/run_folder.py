@@ -15,6 +15,9 @@ from dvae_tf.config import EVALUATION, MAY_CHANGE, STRUCTURE, Config, ConfigErro
 METRICS = "metrics.json"
 EXPORT = "saved_model"
 CURVES = "curves.png"
+NUMBERS = ("test_nll", "test_neg_elbo", "num_images", "num_samples", "num_temperatures")
+"""In the metrics; beside them those that are null of one image, or without a prior."""
+NUMBERS_OR_NULL = ("test_nll_stderr", "log_z_prior", "log_z_prior_lower", "log_z_prior_upper")
 IMAGES = "images.json"
 """Beside an export: fingerprints of the images of its run."""
 
@@ -53,7 +56,7 @@ def finished(log_dir: Path, config: Config) -> dict[str, Any] | None:
     try:
         theirs = Config.from_json(log_dir / "config.json")
         metrics = dict(json.loads((log_dir / METRICS).read_text(encoding="utf-8")))
-    except (ConfigError, OSError, ValueError, TypeError):
+    except (ConfigError, OSError, ValueError, TypeError, RecursionError):
         return None
     if config.differences(theirs, but=[*EVALUATION, "checkpoint_every"]):
         return None
@@ -63,7 +66,13 @@ def finished(log_dir: Path, config: Config) -> dict[str, Any] | None:
     # what an older version did not write down was config.json's
     found = {k: v for k, v in found.items() if v is not None}
     same = all(found.get(k, getattr(theirs, k, v)) == v for k, v in ours.items())
-    return metrics if same else None
+    return metrics if same and _is_whole(metrics) else None
+
+
+def _is_whole(metrics: dict[str, Any]) -> bool:
+    """Whether a file has the numbers that are shown of a run; somebody may have had it in hand."""
+    known = all(isinstance(metrics.get(name), (int, float)) for name in NUMBERS)
+    return known and all(isinstance(metrics.get(k), (float, type(None))) for k in NUMBERS_OR_NULL)
 
 
 def missing(log_dir: Path, pictures: Sequence[str]) -> list[str]:

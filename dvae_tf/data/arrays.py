@@ -76,6 +76,8 @@ def _scaled(
 
     Where one is of bytes the others are, too, however dark, unless they may be bits.
     """
+    for split, array in arrays.items():
+        pixels.check_any(array, where[split])
     least = 2 if any(map(pixels.is_eight_bit, arrays.values())) else 128
     if not all(pixels.is_eight_bit(a, least) for a in arrays.values()):
         return {split: pixels.check_pixels(a, where[split]) for split, a in arrays.items()}

@@ -9,6 +9,11 @@ from sampler.io.errors import expect
 from sampler.io.reading import CHUNK, check_dtype
 
 
+def check_any(array: np.ndarray, where: str) -> None:
+    """Raises DataError about `where` unless there are images."""
+    expect(array.size, where, f"no image, shape {array.shape}", "at least one", DataError)
+
+
 def check_pixels(array: np.ndarray, where: str) -> np.ndarray:
     """The array of any shape; DataError about `where` unless it is numeric, in [0, 1], not empty.
 
@@ -16,7 +21,7 @@ def check_pixels(array: np.ndarray, where: str) -> np.ndarray:
     """
     array = np.asarray(array)
     check_dtype(array.dtype, where)
-    expect(array.size, where, f"no image, shape {array.shape}", "at least one", DataError)
+    check_any(array, where)
     with np.errstate(invalid="ignore"):  # Signalling NaNs; a NaN is found out just below.
         low, high = float(array.min()), float(array.max())
     finite = np.isfinite([low, high]).all()

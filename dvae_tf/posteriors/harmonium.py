@@ -53,8 +53,7 @@ class HarmoniumPosterior(RBMPosterior):
         coupling_scale: float = 1.5,
     ):
         super().__init__(sweeps, relaxed_sweeps, 0, coupling_scale)
-        self.names = tuple(families)
-        self.kinds = tuple(map(harmonium.named, families))
+        self.kinds, self.names = harmonium.pair(families), tuple(families)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""

@@ -20,6 +20,7 @@ from dvae_tf.posteriors.undirected import INITIAL_COUPLING_GAMMA
 from sampler import seeds
 from sampler.annealing import bridge
 from sampler.annealing import chains as annealing
+from sampler.io.errors import expect_number, expect_whole
 from sampler.machines.ising import IsingRBM
 from sampler.machines.machine import AnyMachine
 
@@ -82,9 +83,9 @@ class RBMGroupsPosterior(DirectedPosterior):
         coupling_scale: float = 1.5,
     ):
         super().__init__(layers, hidden_units)
-        for name, found in (("sweeps", sweeps), ("relaxed_sweeps", relaxed_sweeps)):
-            if found < 1:
-                raise ValueError(f"{name}: found {found}; accepted: 1 or more")
+        expect_whole(sweeps, "sweeps", 1)
+        expect_whole(relaxed_sweeps, "relaxed_sweeps", 1)
+        expect_number(coupling_scale, "coupling_scale")
         self.num_sweeps, self.num_relaxed_sweeps = sweeps, relaxed_sweeps
         self.coupling_scale = coupling_scale
 

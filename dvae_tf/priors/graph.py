@@ -55,11 +55,16 @@ class GraphPrior(Prior):
         own = isinstance(sampler, str)
         super().__init__(chains, sweeps, sampler if own else "pa")
         accepted = "pairs of nodes, or a networkx graph"
-        expect(hasattr(_pairs(edges), "__iter__"), "edges", repr(edges), accepted)
-        pairs = [tuple(edge)[:2] for edge in _pairs(edges)]
+        try:
+            pairs = [(a, b) for a, b, *_ in _pairs(edges)]
+            found = dict.fromkeys(n for pair in pairs for n in pair)
+        except (TypeError, ValueError):
+            expect(False, "edges", repr(edges), accepted)
         expect(pairs, "edges", "none", accepted)
-        nodes = nodes or getattr(edges, "nodes", None)
-        nodes = list(nodes or dict.fromkeys(n for pair in pairs for n in pair))
+        nodes = nodes if nodes is not None else getattr(edges, "nodes", found)
+        is_whole = np.iterable(nodes) and {*found} <= {*nodes}
+        expect(is_whole, "nodes", repr(nodes), "all nodes, those of the edges among them")
+        nodes = list(nodes)
         self.numbered = all(isinstance(n, (int, np.integer)) for n in nodes)
         self.nodes = sorted(map(int, nodes)) if self.numbered else nodes
         place = {node: i for i, node in enumerate(self.nodes)}

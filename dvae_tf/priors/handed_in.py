@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dvae_tf.registry import PRIOR_SAMPLERS
+from sampler.io.errors import expect, expect_number
 from sampler.machines.graph import GraphMachine
 from sampler.temperature import EffectiveBeta, effective_beta
 
@@ -23,8 +25,13 @@ class HandedIn:
     """
 
     def __init__(self, sampler: Any, nodes: list, parameters: dict[str, Any] | None, beta: float):
-        if not beta > 0:
-            raise ValueError(f"beta: found {beta}; accepted: a positive number")
+        expect_number(beta, "beta", positive=True)
+        samples = hasattr(sampler, "sample") and hasattr(sampler, "parameters")
+        expect(
+            samples, "sampler", repr(sampler), f"a dimod.Sampler, or {', '.join(PRIOR_SAMPLERS)}"
+        )
+        is_dict = parameters is None or isinstance(parameters, dict)
+        expect(is_dict, "parameters", repr(parameters), "a dictionary")
         self.sampler, self.nodes = sampler, nodes
         self.parameters, self.beta = parameters or {}, beta
         self._told = False

@@ -35,8 +35,7 @@ class HarmoniumPrior(Prior):
         sampler: str = "pa",
     ):
         super().__init__(chains, sweeps, sampler)
-        self.names = tuple(families)
-        self.kinds = tuple(map(harmonium.named, families))
+        self.kinds, self.names = harmonium.pair(families), tuple(families)
         (a1, _), (a2, _) = map(harmonium.centre, self.kinds)
         # of J: the penalty is on what acts on the units themselves
         self.penalties = {"j": (a1 * a2) ** 2}  # type: ignore[misc]

@@ -59,7 +59,8 @@ class Prior(keras.layers.Layer):
         super().__init__(name="prior")
         expect_whole(chains, "chains", 1)
         expect_whole(sweeps, "sweeps", 1)
-        expect(sampler in PRIOR_SAMPLERS, "sampler", repr(sampler), ", ".join(PRIOR_SAMPLERS))
+        is_known = isinstance(sampler, str) and sampler in PRIOR_SAMPLERS
+        expect(is_known, "sampler", repr(sampler), ", ".join(PRIOR_SAMPLERS))
         self.num_chains, self.num_sweeps, self.sampler = chains, sweeps, sampler
 
     def get_config(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Keras' `fit` over the project's own step: epochs, callbacks, history."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,10 @@ from dvae_tf.training.following import PriorFollower
 from dvae_tf.training.state import State
 from dvae_tf.training.step import TrainStep
 from sampler.io.errors import expect
+from sampler.io.memory import available
+
+_COPIES = 12
+"""Times the chains' bytes, which making them takes: with random numbers, and room to grow."""
 
 SEEN_FOR_OFFSET = 10_000
 """Images of a pipeline, its first, of which a model takes the mean."""
@@ -94,9 +99,19 @@ class Fit:
             first = pipeline.take(max(1, SEEN_FOR_OFFSET // self.batch_size))
             model.set_offset(model.data(*whole_of(model, first, "x"), binarises=True))
         size = 1 if indices is None else int(np.max(indices)) + 1
+        self._check_room(size)
         state = State(model, size, settings.num_samples, settings.seed, growing=True)
         self.step_fn = TrainStep(model, state, None, model.optimizer, settings)
         self._take_up([state])
+
+    def _check_room(self, num_images: int) -> None:
+        """Raises ValueError for an index of a pipeline that is none: chains are kept for each."""
+        posterior = self.model.posterior
+        width = posterior.chain_width * posterior.chain_dtype.size
+        size = _COPIES * num_images * self.model.settings.num_samples * width
+        found = f"index {num_images - 1}, whose chains would take {size / 1e9:.1f} GB"
+        fits = size < (available() or math.inf)
+        expect(fits, "x", found, "the images' numbers, from 0, as chains are kept for each")
 
     def _take_up(self, states: list[State]) -> None:
         """New states; of those before, or of an earlier training, what fits goes on."""
@@ -146,22 +161,33 @@ class Fit:
         )
         model.stop_training = False
         every.on_train_begin()
-        for epoch in range(model._initial_epoch or initial_epoch, epochs):
+        first = model._initial_epoch or initial_epoch
+        done = 0 if model._initial_epoch is None else self._done_of(first)
+        for epoch in range(first, epochs):
             every.on_epoch_begin(epoch)
-            logs = self._epoch(every)
+            logs = self._epoch(every, done if epoch == first else 0)
             if valid is not None and (epoch + 1) % validation_freq == 0:
+                every.on_test_begin()
                 logs["val_loss"] = self._validate(valid)
+                every.on_test_end({"loss": logs["val_loss"]})
             every.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
+        model.optimizer.finalize_variable_values(model.trainable_variables)  # moving averages
         every.on_train_end(logs)
         model._initial_epoch = None
         return model.history
 
-    def _epoch(self, every: keras.callbacks.CallbackList) -> dict[str, float]:
-        """The steps of an epoch; means of what is shown of them."""
+    def _done_of(self, epoch: int) -> int:
+        """Steps of an epoch that a backup made in its middle has behind it."""
+        steps = self.steps or 0
+        done = int(self.states[0].step) - epoch * steps
+        return done if self.pipeline is None and 0 < done < steps else 0
+
+    def _epoch(self, every: keras.callbacks.CallbackList, done: int) -> dict[str, float]:
+        """The steps of an epoch but for those done; means of what is shown of them."""
         seen: list[dict[str, float]] = []
-        for number, step in enumerate(self._steps()):
+        for number, step in enumerate(self._steps(done), done):
             every.on_train_batch_begin(number)
             info = step()
             objective, log_likelihood = info["train/objective"], info["train/log_likelihood"]
@@ -174,12 +200,18 @@ class Fit:
                 break
         expect(seen, "x", "no whole batch", f"batches of {self.batch_size} images, as the first")
         columns = {name: np.array([logs[name] for logs in seen]) for name in seen[0]}
-        # a prior of no couplings has no temperature
-        known = {name: values[~np.isnan(values)] for name, values in columns.items()}
-        return {name: float(np.mean(values)) for name, values in known.items() if len(values)}
+        if "effective_beta" in columns:  # a prior of no couplings has none
+            beta = columns.pop("effective_beta")
+            columns |= {"effective_beta": beta[~np.isnan(beta)]} if not np.isnan(beta).all() else {}
+        return {name: float(np.mean(values)) for name, values in columns.items()}
 
     def _validate(self, data: Any) -> float:
-        """The NLL of checked data, by the follower's log Z while that is to be believed."""
+        """The NLL of checked data, by the follower's log Z while that is to be believed.
+
+        Not a number where a parameter is none.
+        """
+        if not all(np.isfinite(values).all() for values in self.model.get_weights()):
+            return math.nan
         if self.follower is None:
             return self.model.validate(data)
         found = self.follower.follow(int(self.states[0].step))
@@ -187,14 +219,14 @@ class Fit:
             return self.model.validate(data)
         return found.log_z - float(np.mean(self.model.validator(data).log_marginal(data)))
 
-    def _steps(self) -> Iterator[Callable[[], dict[str, tf.Tensor]]]:
-        """An epoch's steps, each a function of no arguments that does it."""
+    def _steps(self, done: int) -> Iterator[Callable[[], dict[str, tf.Tensor]]]:
+        """An epoch's steps that are not done, each a function of no arguments that does it."""
         step_fn: Any = self.step_fn
         plain = tf.constant(False)
         if self.pipeline is None:
             assert self._served is not None
             size, seed = count(self._served[0]), self.model.settings.seed
-            for _ in range(self.steps or 0):
+            for _ in range(done, self.steps or 0):
                 number = int(self.states[0].step)
                 rows = batch(self.distribution, size, self.batch_size, seed, number)
                 yield functools.partial(step_fn, rows, plain)
@@ -203,6 +235,7 @@ class Fit:
             if count(data) < self.batch_size:
                 continue
             if places is not None:
+                self._check_room(int(np.max(places)) + 1)
                 self.states[0].reserve(int(np.max(places)) + 1)
                 places = tf.constant(places, tf.int32)
             data = tf.nest.map_structure(tf.constant, data)
@@ -231,6 +264,8 @@ def batches(model: Any, pipeline: tf.data.Dataset, name: str) -> Iterator[tuple[
 
 def whole_of(model: Any, pipeline: tf.data.Dataset, name: str) -> tuple[Any, Any]:
     """All images of a pipeline, and their conditions or None."""
+    endless = int(pipeline.cardinality()) == tf.data.INFINITE_CARDINALITY
+    expect(not endless, name, "an endless Dataset", "one that ends, as after take")
     found = [data for data, _ in batches(model, pipeline, name)]
     data = tf.nest.map_structure(lambda *a: np.concatenate(a), *found)
     return data if isinstance(data, tuple) else (data, None)

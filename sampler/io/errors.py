@@ -1,8 +1,10 @@
 """Files that can't be used, and words about exceptions."""
 
 import math
+import os
 import re
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,13 @@ def expect_number(found: Any, name: str, positive: bool = False) -> None:
     is_number = isinstance(found, Real) and math.isfinite(found)
     good = is_number and (found > 0 if positive else found >= 0)
     expect(good, name, repr(found), "a positive number" if positive else "a number, 0 or more")
+
+
+def expand(name: str, path: Any) -> Path:
+    """A path in which ~ is the home folder; an error of one line for what is none."""
+    is_path = isinstance(path, (str, os.PathLike)) and str(path) != ""
+    expect(is_path, name, repr(path), "a path")
+    return Path(os.path.expanduser(path))
 
 
 def expect_sizes(found: Any, name: str, example: str) -> None:

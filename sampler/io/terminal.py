@@ -59,6 +59,12 @@ def lost() -> OSError | None:
     return _output.error if _output else None
 
 
+def check() -> None:
+    """Raises OSError if standard output is not all that was printed."""
+    if error := lost():
+        raise OSError(error.errno, error.strerror, "standard output")
+
+
 def _stream(old: Any, number: int) -> tuple[io.TextIOWrapper, _Patient]:
     if old is not None:
         old.flush()

@@ -30,6 +30,14 @@ def named(name: str) -> Family:
     return families[name]
 
 
+def pair(names: Sequence[str]) -> tuple[Family, ...]:
+    """The families of two blocks, each by `named`; ValueError for anything else."""
+    is_pair = isinstance(names, (list, tuple)) and len(names) == 2
+    is_pair = is_pair and all(isinstance(name, str) for name in names)
+    expect(is_pair, "families", repr(names), "two names, as ('binary', 'gaussian')")
+    return tuple(map(named, names))
+
+
 def centre(family: Family) -> tuple[float, float]:
     """a and m: of bits, spins; of one-hot vectors, less their mean; real numbers as they are."""
     if isinstance(family, Bernoulli):

@@ -178,6 +178,14 @@ def helped(project, environment, tmp_path_factory) -> dict[str, list[Result]]:
     return found
 
 
+def test_help_that_is_lost_is_told(project, environment):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, str(project / "eval_nll.py"), "--help"]
+        result = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE)
+    assert result.returncode == 1
+    assert result.stderr.decode().strip().endswith("No space left on device: 'standard output'")
+
+
 @pytest.mark.parametrize("command", HELP)
 def test_help_shows_the_flags_that_a_program_needs(command, helped):
     long, short, version, full = helped[command]

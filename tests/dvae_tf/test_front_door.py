@@ -394,6 +394,48 @@ def test_a_run_restored_from_its_backup_is_the_run(eagerly, tmp_path):
     assert_equal(again, whole)
 
 
+def test_a_run_interrupted_within_an_epoch_is_the_run(eagerly, tmp_path):
+    whole, other, again = trainable(), trainable(), trainable()
+    whole.fit(MANY, batch_size=10, epochs=2, verbose=0)
+
+    def stop(batch, logs):
+        if int(other._training.states[0].step) == 7:
+            raise KeyboardInterrupt
+
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=3)
+    callbacks = [backup, keras.callbacks.LambdaCallback(on_train_batch_end=stop)]
+    with pytest.raises(KeyboardInterrupt):
+        other.fit(MANY, batch_size=10, epochs=2, callbacks=callbacks, verbose=0)
+    again.fit(MANY, batch_size=10, epochs=2, callbacks=[backup], verbose=0)
+    assert_equal(again, whole)
+
+
+def test_what_is_not_a_number_is_shown(eagerly):
+    model = trainable()
+    model.compile(keras.optimizers.SGD(1e38), valid_samples=2, prior_temperatures=4)
+    stopping = keras.callbacks.TerminateOnNaN()
+    how = {"batch_size": 10, "epochs": 2, "verbose": 0, "validation_data": MANY}
+    found = model.fit(MANY, callbacks=[stopping], **how).history
+    assert len(found["loss"]) == 1 and np.isnan(found["loss"] + found["val_loss"]).all()
+
+
+def test_averages_of_the_weights_are_what_is_left(eagerly):
+    model = small(dvae_tf.Bernoulli(), stir=False)
+    optimizer = keras.optimizers.Adam(0.1, use_ema=True)
+    model.compile(optimizer, valid_samples=2, prior_temperatures=4)
+    swapped, seen = keras.callbacks.SwapEMAWeights(), []
+    record = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(model.decoder.get_weights()[0])
+    )
+    how = {"batch_size": 10, "epochs": 1, "verbose": 0, "validation_data": MANY}
+    model.fit(MANY, callbacks=[record, swapped], **how)
+    average = seen[0]
+    for value in seen[1:]:
+        average = 0.99 * average + 0.01 * value
+    np.testing.assert_allclose(model.decoder.get_weights()[0], average, rtol=1e-5, atol=1e-6)
+    assert abs(average - seen[-1]).max() > 0.05
+
+
 def test_a_pipeline_with_indices_trains_as_arrays_do(eagerly):
     arrays, pipeline, afresh = trainable(), trainable(), trainable()
     arrays.fit(MANY, batch_size=20, epochs=1, verbose=0)
@@ -554,7 +596,7 @@ MISTAKES = {
     "relaxation: found 'gumbel'": lambda m: m.compile(relaxation="gumbel"),
     "sharpness: found 'a'": lambda m: m.compile(sharpness="a"),
     "kl_warmup: found 'long'": lambda m: m.compile(kl_warmup="long"),
-    "x: found an array of object": lambda m: m.fit(None),
+    "x: found a NoneType": lambda m: m.fit(None),
     "x: found no array": lambda m: m.fit([[1, 0], [1]]),
     "x: found a Dataset of 3 parts": lambda m: m.fit(pipeline(MANY, MANY, MANY)),
     "x: found a Dataset with other indices": lambda m: m.fit(pipeline(MANY, np.zeros(40, int))),
@@ -564,6 +606,50 @@ MISTAKES = {
     "batch_size: found 2.5": lambda m: m.fit(MANY, batch_size=2.5),
     "epochs: found 0": lambda m: m.fit(MANY, epochs=0),
     "validation_split: found 2": lambda m: m.fit(MANY, validation_split=2),
+    "optimizer: found a LossScaleOptimizer": lambda m: m.compile(
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
+    ),
+    "jit_compile: found 'yes'": lambda m: m.compile(jit_compile="yes"),
+    "verbose: found 'loud'": lambda m: m.fit(MANY, verbose="loud"),
+    "x: found a generator, which is no array": lambda m: m.fit(x for x in MANY),
+    "x: found index 19000000000000, whose chains would take": lambda m: m.fit(
+        pipeline(MANY, np.arange(40) * 10**12), verbose=0
+    ),
+    "validation_data: found images of shape (1, 4)": lambda m: m.fit(
+        MANY, batch_size=40, validation_data=MANY[:, :1]
+    ),
+    "x: found numbers from 0 to 5": lambda m: m.predict(MANY * 5),
+    "inputs: found shape int": lambda m: m([[[0, 1, 0, 1], [1, 1, 0, 0]]]),
+    "filepath: found 'm.h5'": lambda m: m.save("m.h5"),
+    "directory: found ''": lambda m: m.export(""),
+    "directory: found None": lambda m: m.export(None),
+    "prior_temperatures: found 1;": lambda m: m.export("nowhere", prior_temperatures=1),
+    "folder: found ''": lambda _: dvae_tf.load(""),
+    "encoder: found outputs or variables of type float64": lambda _: new(
+        encoder=keras.Sequential(
+            [keras.Input((2, 4)), layers.Flatten(), layers.Dense(3, dtype="float64")]
+        )
+    ),
+    "decoder: found outputs or variables of type float16": lambda _: new(
+        decoder=keras.Sequential([dense(2, 4), layers.Activation("linear", dtype="float16")])
+    ),
+    "encoder: found 1 inputs; accepted: 2 in a conditional model": lambda _: new(
+        condition=dvae_tf.Labels(3)
+    ),
+    "inputs: found 1 of them; accepted: (x, condition)": lambda _: small(
+        dvae_tf.Bernoulli(), condition=dvae_tf.Labels(3)
+    )(MANY),
+    "seed: found -1": lambda _: new(seed=-1),
+    "image_shape: found none": lambda _: new(image_shape=()),
+    "sweeps: found None": lambda _: dvae_tf.RBMGroupsPosterior(sweeps=None),
+    "coupling_scale: found 'a'": lambda _: dvae_tf.RBMGroupsPosterior(coupling_scale="a"),
+    "families: found ['binary']": lambda _: dvae_tf.HarmoniumPrior(["binary"]),
+    "families: found 3": lambda _: dvae_tf.HarmoniumPosterior(3),
+    "sampler: found []": lambda _: dvae_tf.RBMPrior(sampler=[]),
+    "sampler: found 5": lambda _: dvae_tf.GraphPrior([(0, 1)], sampler=5),
+    "beta: found 'a'": lambda _: dvae_tf.GraphPrior([(0, 1)], sampler=5, beta="a"),
+    "nodes: found [1]": lambda _: dvae_tf.GraphPrior([(0, 1)], nodes=[1]),
+    "edges: found [(0,)]": lambda _: dvae_tf.GraphPrior([(0,)]),
     "callbacks: found [5]": lambda m: m.fit(MANY, batch_size=2, callbacks=[5]),
     "validation_data: found a tuple of 1": lambda m: m.fit(
         MANY, batch_size=40, validation_data=(MANY,)

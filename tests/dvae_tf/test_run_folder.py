@@ -196,6 +196,18 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"test_nll": 1}', "[" * 10_000, '{"test_nll": "7"}', None]
+)
+def test_results_that_were_edited_are_made_again(text, evaluated, tmp_path):
+    metrics = run(tmp_path)
+    path = tmp_path / "run" / "metrics.json"
+    path.write_text(json.dumps(dict.fromkeys(metrics)) if text is None else text)
+    again = run(tmp_path)
+    assert again["test_nll"] == 7 and evaluated == [100, 100]
+    assert "Test NLL   7.00" in experiment.report(again, tmp_path)
+
+
 def test_a_finished_run_is_evaluated_with_more(evaluated, tmp_path, monkeypatch, capsys):
     run(tmp_path)
     for fields in ({"eval_samples": 200}, {"prior_temperatures": 99}, {"num_temperatures": 4}):
@@ -351,6 +363,15 @@ def test_workers_hold_places_of_their_own(holder, tmp_path):
     refused = pytest.raises(FileError, match="is at work in it")
     with held(tmp_path, "log_dir", 0), refused, held(tmp_path, "log_dir", 1):
         pass
+
+
+def test_one_thread_holds_the_folder(tmp_path):
+    """The kernel's lock is the process's, and ends when the file is closed a second time."""
+    refused = pytest.raises(FileError, match=f"process {os.getpid()}, this one, is at work")
+    same = tmp_path / ".." / tmp_path.name
+    for _ in range(2):
+        with held(tmp_path, "log_dir"), refused, held(same, "log_dir"):
+            pass
 
 
 def test_a_finished_run_is_reported_while_another_process_reads_it(evaluated, holder, tmp_path):
