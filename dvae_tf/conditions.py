@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from dvae_tf.likelihoods import numbers, registered
-from sampler.io.errors import expect_sizes, expect_whole
+from sampler.io.errors import expect, expect_sizes, expect_whole
 
 
 class Parts(NamedTuple):
@@ -164,6 +164,7 @@ def split(condition: Condition | None, has_prior: bool, data: Any) -> Parts:
         return Parts(data, data)
     if isinstance(condition, TopHalf):
         half = data.shape[-1] // 2
+        expect(half, "x", "images with a last axis of 1", "flat images of 2 pixels or more")
         return Parts(data[..., :half], data[..., half:])
     x, c = data
     features = condition.features(c)

@@ -190,20 +190,20 @@ class DVAE(Answers, Wiring):
         _refuse(self.evaluate, others)
         self._check_compiled("evaluate")
         pair = x if condition is None else (x, condition)
-        loss = self.validate(self._validation_data(pair), bool(verbose))
+        loss = self.validate(self._validation_data(pair, "x"), bool(verbose))
         return {"loss": loss} if return_dict else loss
 
-    def _validation_data(self, data: Any) -> Any:
+    def _validation_data(self, data: Any, name: str = "validation_data") -> Any:
         """Checked validation data; probabilities of bits are binarised once."""
         if isinstance(data, tf.data.Dataset):
-            return self._validation_data(whole_of(self, data, "validation_data"))
+            return self._validation_data(whole_of(self, data, name), name)
         pair = data if isinstance(data, tuple) else (data, None)
-        expect(len(pair) == 2, "validation_data", f"a tuple of {len(pair)}", "images, or a pair")
+        expect(len(pair) == 2, name, f"a tuple of {len(pair)}", "images, or a pair")
         x, condition = pair
-        x = self.likelihood.check(x, "validation_data", binarises=True)
+        x = self.likelihood.check(x, name, binarises=True)
         if x.dtype != np.uint8 and type(self.likelihood).__name__ == "Bernoulli":
             x = (np.random.default_rng(0).random(x.shape) < x).astype(np.uint8)
-        return self.data(x, condition, "validation_data")
+        return self.data(x, condition, name)
 
     def validate(self, data: Any, show_progress: bool = False) -> float:
         """The NLL of checked data, nats."""

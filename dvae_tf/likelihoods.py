@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from dvae_tf.data import dataset
 from sampler import seeds
-from sampler.io.errors import expect_number, expect_whole, reason
+from sampler.io.errors import expect, expect_number, expect_whole, reason
 
 LEAST = 1e-3
 """Of probabilities that are estimated by frequencies, as in the paper."""
@@ -297,7 +297,9 @@ def binarise(x: Any, seed: int) -> np.ndarray:
     """Bits that are 1 with the probabilities x in [0, 1], fixed by the seed: uint8, of x's shape.
 
     Raises:
-      ValueError: numbers outside [0, 1].
+      ValueError: numbers outside [0, 1]; a seed that is no integer of 32 bits.
     """
     x = Bernoulli().check(x, binarises=True)
+    expect_whole(seed, "seed", 0)
+    expect(seed < 2**32, "seed", seed, "less than 2^32")
     return dataset.binarise(x, seed)

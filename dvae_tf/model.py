@@ -79,6 +79,8 @@ class Wiring(keras.Model):
             kind = "LabelUnits" if condition else "a condition"
             how = "with" if condition else "without"
             raise ValueError(f"prior: found None; accepted {how} {kind}: a prior")
+        halves = isinstance(condition, conditions.TopHalf)
+        expect(not (halves and self.has_prior), "condition", "TopHalf()", "it with prior=None")
         units = condition.units if condition else 0
         self.prior_blocks = (*self.num_latents[:-1], self.num_latents[-1] + units)
         self.decoder = _network("decoder", decoder)
@@ -181,7 +183,7 @@ class Wiring(keras.Model):
           ValueError: an unknown name, one that this posterior can't use, or a sharpness of 0.
         """
         accepted = PLUGGED_IN if self.posterior.plugged_in else RELAXATIONS
-        if name not in accepted:
+        if not isinstance(name, str) or name not in accepted:
             raise ValueError(
                 f"relaxation: found {name!r}; accepted with {type(self.posterior).__name__}: "
                 f"{', '.join(sorted(accepted))}"

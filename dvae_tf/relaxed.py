@@ -8,7 +8,7 @@ from dvae_tf import relaxations
 from dvae_tf.posteriors import backpropagation
 from dvae_tf.registry import PLUGGED_IN
 from sampler import gibbs, seeds
-from sampler.io.errors import expect, expect_whole
+from sampler.io.errors import expect, expect_number, expect_whole
 from sampler.machines.machine import AnyMachine
 
 
@@ -41,6 +41,7 @@ def relaxed_sample(
     expect(relaxation in PLUGGED_IN, "relaxation", repr(relaxation), ", ".join(PLUGGED_IN))
     expect_whole(sweeps, "sweeps", 1)
     expect_whole(relaxed_sweeps, "relaxed_sweeps", 1)
+    expect(hasattr(machine, "cast"), "machine", repr(machine), "one of sampler's")
     machine, root = machine.cast(), seeds.as_seed(seed)
     if isinstance(chains, int):
         expect_whole(chains, "chains", 1)
@@ -51,6 +52,7 @@ def relaxed_sample(
         state = machine.split(tf.cast(chains, tf.float32))
     if sharpness is None:
         sharpness = relaxations.SHARPNESS[relaxation.removesuffix("_stop_slope")]
+    expect_number(sharpness, "sharpness", positive=True)
     draw = relaxations.make(relaxation, sharpness).draw
     zeta, hard = backpropagation.persistent_sample(
         machine, state, sweeps, relaxed_sweeps, draw, seeds.fold_in(root, 1)

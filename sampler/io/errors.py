@@ -34,7 +34,7 @@ def expect_whole(found: Any, name: str, least: int) -> None:
 
 def expect_number(found: Any, name: str, positive: bool = False) -> None:
     """Raises an error of one line unless an argument is a finite number, 0 or more."""
-    is_number = isinstance(found, Real) and math.isfinite(found)
+    is_number = isinstance(found, Real) and not isinstance(found, bool) and math.isfinite(found)
     good = is_number and (found > 0 if positive else found >= 0)
     expect(good, name, repr(found), "a positive number" if positive else "a number, 0 or more")
 

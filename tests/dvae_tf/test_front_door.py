@@ -639,6 +639,17 @@ MISTAKES = {
     "inputs: found 1 of them; accepted: (x, condition)": lambda _: small(
         dvae_tf.Bernoulli(), condition=dvae_tf.Labels(3)
     )(MANY),
+    "x: found an endless Dataset": lambda m: m.evaluate(pipeline(MANY).repeat()),
+    "kl_warmup: found True": lambda m: m.compile(kl_warmup=True),
+    "relaxation: found []": lambda m: m.compile(relaxation=[]),
+    "seed: found 'a'; accepted: an integer": lambda _: dvae_tf.binarise(MANY, "a"),
+    "seed: found 4294967296": lambda _: dvae_tf.binarise(MANY, 2**32),
+    "condition: found TopHalf()": lambda _: new(condition=dvae_tf.TopHalf()),
+    "x: found images with a last axis of 1": lambda _: new(
+        prior=None, condition=dvae_tf.TopHalf(), image_shape=(8, 1)
+    ),
+    "sharpness: found 0": lambda m: dvae_tf.relaxed_sample(m.prior_machine(), 5, sharpness=0),
+    "machine: found 'rbm'": lambda _: dvae_tf.relaxed_sample("rbm", 5),
     "seed: found -1": lambda _: new(seed=-1),
     "image_shape: found none": lambda _: new(image_shape=()),
     "sweeps: found None": lambda _: dvae_tf.RBMGroupsPosterior(sweeps=None),

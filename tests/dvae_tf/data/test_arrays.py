@@ -294,3 +294,9 @@ def test_a_missing_file_and_a_folder(tmp_path):
 def test_a_name_that_can_be_none_is_an_error_of_one_line(name):
     with pytest.raises(DataError, match="cannot be read"):
         data.load(name, "unused")
+
+
+def test_no_image_among_bytes_is_what_is_told(load):
+    """And not that the others are bytes, which they may be."""
+    with pytest.raises(DataError, match="array 'test': found no image, shape"):
+        load(train=BITS * 255, test=BITS[:0])
