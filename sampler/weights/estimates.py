@@ -74,7 +74,7 @@ class Estimate(NamedTuple):
       samples: the end states with their weights: forward, weighted samples of the target.
       trace: the weights at each temperature.
       target: the machine, against which `warnings` holds the estimate.
-      unconfirmed: where chains that ran the other way don't confirm it, bool [...]; None if none did.
+      unconfirmed: where chains that ran the other way don't confirm it, bool [...]; None: none did.
     """
 
     log_z: tf.Tensor
@@ -115,7 +115,7 @@ class Estimate(NamedTuple):
         if np.any(self.unconfirmed):
             found.append(
                 "chains from the base don't confirm it, as far as the errors of both explain, in "
-                f"{np.sum(self.unconfirmed)} of {even.size} machines: they end where no sample "
+                f"{np.sum(np.asarray(self.unconfirmed))} of {even.size} machines: they end where no sample "
                 "was, or their weights are hopeless; more temperatures are needed"
             )
         return found
