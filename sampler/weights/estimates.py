@@ -112,10 +112,11 @@ class Estimate(NamedTuple):
                 f"{np.sum(~even)} of {even.size} machines: few chains carry the weights, log Z and "
                 "its error are not to be believed; more temperatures or chains are needed"
             )
-        if np.any(self.unconfirmed):
+        missed = np.asarray(self.unconfirmed)
+        if missed.any():
             found.append(
                 "chains from the base don't confirm it, as far as the errors of both explain, in "
-                f"{np.sum(np.asarray(self.unconfirmed))} of {even.size} machines: they end where no sample "
+                f"{missed.sum()} of {even.size} machines: they end where no sample "
                 "was, or their weights are hopeless; more temperatures are needed"
             )
         return found
