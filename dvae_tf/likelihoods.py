@@ -264,7 +264,8 @@ class Categorical(Likelihood):
     def mean(self, outputs: tf.Tensor) -> tf.Tensor:
         """The mean of the integers, as of grey levels."""
         levels = tf.range(self.num_classes, dtype=outputs.dtype)
-        return tf.reduce_sum(tf.nn.softmax(outputs) * levels, -1)
+        # not by softmax, of which TensorFlow's kernel for CPUs takes five dimensions at most
+        return tf.reduce_sum(tf.exp(tf.nn.log_softmax(outputs)) * levels, -1)
 
     def sample(self, outputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Integers, as float32."""

@@ -730,6 +730,14 @@ def test_habits_of_keras(eagerly):
     assert keras.models.clone_model(by_steps).num_latents == (4, 4)
 
 
+def test_grey_levels_of_pictures_with_channels_are_reconstructed():
+    """[B, K, H, W, C, q] are more dimensions than TensorFlow's softmax takes."""
+    outputs = np.random.default_rng(0).normal(size=(2, 1, 3, 2, 1, 4)).astype(np.float32)
+    p = np.exp(outputs) / np.exp(outputs).sum(-1, keepdims=True)
+    found = tf.function(dvae_tf.Categorical(4).mean)(tf.constant(outputs))
+    np.testing.assert_allclose(found, p @ np.arange(4.0), rtol=1e-5)
+
+
 def test_other_mistakes_are_one_line():
     model = small(dvae_tf.Bernoulli())
     with pytest.raises(ValueError, match=r"accepted by Bernoulli: 0 and 1 alone"):
