@@ -31,6 +31,7 @@ from dvae_tf.posteriors.posterior import Sample
 from dvae_tf.training.loop import Trainer
 from dvae_tf.training.step import traces
 from sampler import seeds
+from sampler.populations import followers, population_annealing
 
 CONFIG = Config(
     num_latents=6,
@@ -228,8 +229,10 @@ def test_resumed_run_is_the_run_bit_for_bit(runs, configs, dataset, case):
 
 
 @pytest.fixture
-def eagerly() -> Iterator[None]:
-    """A step of two replicas costs less than its graph."""
+def eagerly(monkeypatch) -> Iterator[None]:
+    """A step of two replicas costs less than its graph; hundreds of temperatures cost more."""
+    for module in (followers, population_annealing):
+        monkeypatch.setattr(module, "NUM_TEMPERATURES", 11)
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
