@@ -319,7 +319,7 @@ def main(argv: list[str]) -> None:
                     flush=True,
                 )
     if FLAGS.output:
-        Path(FLAGS.output).write_text(json.dumps(rows, indent=1))
+        Path(FLAGS.output).write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
     print("| method | machines | right | warned | silently wrong | median s | largest s |")
     print("|---|---|---|---|---|---|---|")
     summary = {}
