@@ -151,17 +151,16 @@ def configs(own) -> dict[str, Config]:
 
 @pytest.fixture(scope="module")
 def runs(configs, dataset, tmp_path_factory) -> dict[str, Run]:
-    """XLA's compilation would take most of the time; of the first case it is shown."""
+    """Without XLA, whose compilation would take most of the time: `test_step` has it."""
     return {
-        name: train(Trainer(config, dataset, tmp_path_factory.mktemp("run")), name == "undirected")
+        name: train(Trainer(config, dataset, tmp_path_factory.mktemp("run")))
         for name, config in configs.items()
     }
 
 
-def train(trainer: Trainer, compiled: bool) -> Run:
-    if not compiled:
-        step = trainer.step_fn
-        step._gradients = tf.function(step._gradients.python_function, autograph=False)
+def train(trainer: Trainer) -> Run:
+    step = trainer.step_fn
+    step._gradients = tf.function(step._gradients.python_function, autograph=False)
     stir(trainer.model)
     steps(trainer, 1, 2)
     trainer.checkpoints.save()

@@ -47,6 +47,7 @@ def run(folder, arrays, **fields) -> dict[str, float]:
     return metrics
 
 
+@pytest.mark.soak
 def test_one_black_image_to_test(tmp_path):
     black = np.zeros([30, 16], np.uint8)
     metrics = run(tmp_path, {"train": black, "valid": black[:1], "test": black[:1]})

@@ -45,6 +45,7 @@ def z_scores(n1, n2, count=50):
     return scores[~doubtful], np.mean(doubtful)
 
 
+@pytest.mark.soak  # test_machines_exact has fewer
 def test_the_error_of_log_z_is_calibrated():
     """200 RBMs: z-scores within 5, of standard deviation near that of Student's t, 19 degrees.
 
