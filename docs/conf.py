@@ -29,6 +29,7 @@ nb_execution_cache_path = str(ROOT / "docs" / "_build" / "notebooks")
 nb_execution_timeout = 240
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # what TensorFlow says of the machine that built the site
 
 default_role = "code"
 autodoc_typehints = "none"
