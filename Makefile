@@ -19,7 +19,7 @@ demo: $(INSTALLED)
 	@echo "for the curves: $(BIN)/tensorboard --logdir $(DEMO_DIR), and open http://localhost:6006"
 
 test: $(INSTALLED) lint
-	$(BIN)/pytest -n 2 --dist=loadfile
+	$(BIN)/pytest -n 2 --dist=loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -q -d docs/_build/doctrees docs docs/_build/html

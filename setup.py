@@ -59,7 +59,7 @@ setup(
         ],
         "test": [
             "pytest>=8",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.7",
             "hypothesis>=6.100",
             "ruff>=0.15",
             "mypy>=1.15",

@@ -11,3 +11,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # processes that tests start load of `dvae_tf` what they need; what a user's does is tried apart
 os.environ["DVAE_TF_LAZY"] = "1"
+
+LONGEST = ("test_killed.py", "test_distribution.py", "test_documentation.py", "test_conformance.py")
+"""Files of a minute or more in one process."""
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that the others fill the time of a second process."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
