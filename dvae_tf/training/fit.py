@@ -113,6 +113,12 @@ class Fit:
         fits = size < (available() or math.inf)
         expect(fits, "x", found, "the images' numbers, from 0, as chains are kept for each")
 
+    def _reserve(self, num_images: int) -> None:
+        """Room for the chains of so many images; asked at each step, looked into where it grows."""
+        if num_images > int(tf.shape(self.states[0].chains)[0]):
+            self._check_room(num_images)
+            self.states[0].reserve(num_images)
+
     def _take_up(self, states: list[State]) -> None:
         """New states; of those before, or of an earlier training, what fits goes on."""
         values = self.values() if self.states else self.carried
@@ -235,8 +241,7 @@ class Fit:
             if count(data) < self.batch_size:
                 continue
             if places is not None:
-                self._check_room(int(np.max(places)) + 1)
-                self.states[0].reserve(int(np.max(places)) + 1)
+                self._reserve(int(np.max(places)) + 1)
                 places = tf.constant(places, tf.int32)
             data = tf.nest.map_structure(tf.constant, data)
             yield functools.partial(step_fn.feed, data, places, plain)

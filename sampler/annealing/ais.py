@@ -22,7 +22,7 @@ from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
 from sampler.io.errors import expect
 from sampler.machines.machine import State
-from sampler.weights.estimates import Estimate, Samples
+from sampler.weights.estimates import HOPELESS, Estimate, Samples
 
 NUM_TEMPERATURES = 1001
 """Temperatures of the schedule (linear) of whoever brings none."""
@@ -37,8 +37,6 @@ APART = 5.0
 
 LEAST_SCOUTS = 50
 """Chains, at least, that go forward to check a backward run."""
-
-_HOPELESS = 0.5
 
 
 class Bracket(NamedTuple):
@@ -144,7 +142,7 @@ def reverse(
     found = _reverse(bridge, state, betas, seed, progress_fn)
     count = max(LEAST_SCOUTS, found.samples.log_weights.shape[-1] // 4)
     scouts = run(bridge, betas, count, seeds.fold_in(seeds.as_seed(seed), -1))
-    return found._replace(unconfirmed=_contradict(scouts, found) | (scouts.stderr > _HOPELESS))
+    return found._replace(unconfirmed=_contradict(scouts, found) | (scouts.stderr > HOPELESS))
 
 
 def _reverse(

@@ -10,7 +10,7 @@ from sampler.annealing import bridge as bridges
 from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
 from sampler.machines.machine import AnyMachine
-from sampler.weights.estimates import CONTRADICTION
+from sampler.weights.estimates import CONTRADICTION, HOPELESS
 
 NUM_TEMPERATURES, NUM_CHAINS = 101, 100
 """Of the short runs."""
@@ -19,7 +19,6 @@ NUM_MODES = 4
 """Mean-field modes that are tried, for a machine without batch dimensions."""
 
 _ERRORS = 2.0
-_HOPELESS = 0.5
 _IMPROBABLE = 7.0  # e^-7 is 1 in 1100
 
 
@@ -50,7 +49,7 @@ class Choice(NamedTuple):
         E[estimate of Z] = Z: that one is too large by c nats has a probability of at most e^-c,
         whatever its weights are.
         """
-        error = np.where(self.stderr < _HOPELESS, CONTRADICTION * self.stderr, np.inf)
+        error = np.where(self.stderr < HOPELESS, CONTRADICTION * self.stderr, np.inf)
         more = self.log_z - log_z - np.minimum(error, _IMPROBABLE) - CONTRADICTION * stderr
         return [
             f"the base {name} says {self.log_z[b][more[b] > 0].flat[0]:.6g} "
@@ -81,7 +80,7 @@ def choose(machine: AnyMachine, seed: int | tf.Tensor = 0) -> Choice:
     log_z, stderr = (np.stack(part) for part in zip(*found, strict=True))
     low = log_z - _ERRORS * stderr
     alike = log_z + _ERRORS * stderr >= low.max(0)
-    safe = alike[0] & (stderr[0] < _HOPELESS)
+    safe = alike[0] & (stderr[0] < HOPELESS)
     chosen = np.where(safe, 0, np.where(alike, stderr, np.inf).argmin(0))
     base = tuple(
         tf.gather(tf.stack(blocks, -2), chosen, axis=-2, batch_dims=chosen.ndim)

@@ -21,6 +21,9 @@ deviation of 1.07, and 4 in 10,000 pass 5; below it, 1.2 to 2.8, and up to 8 in 
 CONTRADICTION = 4.0
 """Standard errors by which two estimates must differ to contradict one another."""
 
+HOPELESS = 0.5
+"""Standard error, in nats, from which on weights say nothing of what was missed."""
+
 
 class Samples(NamedTuple):
     """Weighted samples of machines with batch dimensions [...].
