@@ -53,7 +53,7 @@ def log_z(
         ):
             return _answer(search, found, interval, tolerance)
         search.widen(found, seeds.fold_in(seed, 4, number))
-        base, number = search.next_bases(found), number + 1
+        base, number = search.next_bases(found, number), number + 1
         num_temperatures = 2 * num_temperatures - 1
 
 

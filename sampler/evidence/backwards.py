@@ -7,6 +7,7 @@ from sampler import modes as exploring
 from sampler import seeds
 from sampler.annealing import chains, schedules
 from sampler.evidence import strata
+from sampler.evidence.assignment import apportioned
 from sampler.evidence.search import CHAINS, ROWS, Round, Search
 
 _SWEEPS = 100
@@ -53,12 +54,7 @@ def _apportioned(region: np.ndarray) -> np.ndarray:
     bases, counts = np.unique(region, return_counts=True)
     keep = counts > _IMPORTANT * len(region)
     bases, counts = bases[keep], counts[keep]
-    ideal = np.maximum(counts / counts.sum() * ROWS, 1)
-    wanted = np.floor(ideal * ROWS / ideal.sum()).astype(int).clip(1)
-    order = np.argsort(wanted - ideal)
-    for i in np.resize(order, max(ROWS - wanted.sum(), 0)):
-        wanted[i] += 1
-    return np.sort(np.repeat(bases, wanted)[:ROWS])
+    return np.sort(np.repeat(bases, apportioned(counts, ROWS)))
 
 
 def _spread(members: np.ndarray, noise: np.random.Generator) -> np.ndarray:

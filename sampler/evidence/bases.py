@@ -10,7 +10,7 @@ from sampler.annealing import bridge as bridges
 from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
 from sampler.machines.machine import AnyMachine
-from sampler.weights.estimates import CONTRADICTION, HOPELESS
+from sampler.weights.estimates import CONTRADICTION, HOPELESS, IMPROBABLE
 
 NUM_TEMPERATURES, NUM_CHAINS = 101, 100
 """Of the short runs."""
@@ -19,7 +19,6 @@ NUM_MODES = 4
 """Mean-field modes that are tried, for a machine without batch dimensions."""
 
 _ERRORS = 2.0
-_IMPROBABLE = 7.0  # e^-7 is 1 in 1100
 
 
 class Choice(NamedTuple):
@@ -50,7 +49,7 @@ class Choice(NamedTuple):
         whatever its weights are.
         """
         error = np.where(self.stderr < HOPELESS, CONTRADICTION * self.stderr, np.inf)
-        more = self.log_z - log_z - np.minimum(error, _IMPROBABLE) - CONTRADICTION * stderr
+        more = self.log_z - log_z - np.minimum(error, IMPROBABLE) - CONTRADICTION * stderr
         return [
             f"the base {name} says {self.log_z[b][more[b] > 0].flat[0]:.6g} "
             f"+- {self.stderr[b][more[b] > 0].flat[0]:.2g}, more than the answer"

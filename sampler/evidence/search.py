@@ -12,6 +12,7 @@ from sampler.annealing import bridge as bridges
 from sampler.annealing import chains, schedules
 from sampler.annealing.bridge import Bridge
 from sampler.evidence import strata
+from sampler.evidence.assignment import Table, apportioned, assign
 from sampler.machines.machine import AnyMachine, State
 from sampler.weights.estimates import CONTRADICTION, Samples, estimate
 
@@ -21,6 +22,7 @@ ROWS = 16
 CHAINS = 128
 """Chains of a run."""
 
+_CHECKS = 4
 _SETTLED = 0.2
 _ENDS = 64
 
@@ -37,7 +39,7 @@ class Round(NamedTuple):
     """
 
     parts: strata.Parts
-    table: strata.Table
+    table: Table
     samples: Samples
     base: np.ndarray
     said: dict[str, tuple[float, float]]
@@ -61,13 +63,17 @@ class Search:
             **{name: tuple(map(tf.convert_to_tensor, base)) for name, base in given.items()},
         }
         self.bound = float(self.modes.bounds.max())
+        self.tables: list[Table] = []
+        self.said: dict[str, tuple[float, float]] = {}
 
     def widen(self, found: Round, seed: tf.Tensor) -> None:
         """Adds the modes that chains have come to and exploring had not found, as room is left."""
-        room = ROWS - len(self.names())
+        known, room = len(self.names()), ROWS - len(self.names())
         if room > 0:
             new = exploring.descend(self.machine, self.pooled(found, seed, _ENDS))
             self.modes = self.modes.joined(new, room)
+            if len(self.names()) > known:  # the parts are others
+                self.tables.clear()
 
     def names(self) -> list[str]:
         """Of the bases, in their order."""
@@ -91,12 +97,14 @@ class Search:
         label = strata.labels(self.machine, self.modes, run.samples.state)
         log_weights = run.samples.log_weights.numpy()
         self.learn(run.samples.state)
-        counts = len(self.modes.bounds)
-        found = strata.table(log_weights, label, base, counts)
-        parts = strata.choose(log_weights, label, base, counts)
+        shape = len(self.names()), len(self.modes.bounds)
+        parts = strata.choose(log_weights, label, base, shape, self.tables)
+        found = strata.table(log_weights, label, base, shape)
+        self.tables.append(found)
         rounded = chains.rounding(bridge, run.samples.state[: bridge.num_kept], parts.log_z)
         parts = parts._replace(stderr=float(np.hypot(parts.stderr, np.max(rounded))))
-        return Round(parts, found, run.samples, base, self._said(log_weights, base))
+        self.said |= self._said(log_weights, base)
+        return Round(parts, found, run.samples, base, self.said)
 
     def learn(self, state: State) -> None:
         """Raises the rigorous bound by the states seen: log Z >= log of each one's marginal."""
@@ -124,19 +132,21 @@ class Search:
                 answers[name] = float(own.log_z), float(own.stderr)
         return answers
 
-    def next_bases(self, found: Round) -> np.ndarray:
-        """Bases of the next round's runs: each once, and more where the error comes from."""
-        names = len(self.names())
-        base = np.arange(names)[:ROWS]
-        values = np.exp(found.parts.contributions - found.parts.log_z)
-        wanted = np.array([values[found.base == b].std() if b in found.base else 0 for b in base])
-        extra = ROWS - len(base)
-        if extra > 0 and wanted.sum() > 0:
-            ideal = wanted / wanted.sum() * extra
-            counts = np.floor(ideal).astype(int)
-            counts[np.argsort(counts - ideal)[: extra - counts.sum()]] += 1
-            base = np.concatenate([base, np.repeat(np.arange(names), counts)])
-        return np.sort(base)
+    def next_bases(self, found: Round, number: int) -> np.ndarray:
+        """Bases of the next round's runs, [R]: of those that count parts, as their errors ask for.
+
+        A few runs are for the others, in turn: new modes, bases that no mode ties down, modes.
+        """
+        chosen = assign(found.table, self.tables, to_come=True)
+        counting = np.unique(chosen.base[chosen.base >= 0])
+        known, fixed = len(found.table.count), len(self.fixed)
+        idle = np.setdiff1d(np.arange(len(self.names())), counting)
+        first = idle[(idle >= known) | (idle < fixed)]
+        modes = np.roll(np.setdiff1d(idle, first), -_CHECKS * number)
+        room = min(max(_CHECKS, len(first)), ROWS - len(counting))
+        checks = np.concatenate([first, modes])[:room]
+        runs = apportioned(chosen.errors[counting], ROWS - len(checks))
+        return np.sort(np.concatenate([np.repeat(counting, runs), checks]))
 
     def pooled(self, found: Round, seed: tf.Tensor, count: int) -> State:
         """Equally weighted states of the target, [count, n_k]: each part's from its bases."""

@@ -24,6 +24,9 @@ CONTRADICTION = 4.0
 HOPELESS = 0.5
 """Standard error, in nats, from which on weights say nothing of what was missed."""
 
+IMPROBABLE = 7.0
+"""Nats by which an estimate is too large with a probability of at most e^-7, 1 in 1100."""
+
 
 class Samples(NamedTuple):
     """Weighted samples of machines with batch dimensions [...].
