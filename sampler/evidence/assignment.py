@@ -76,10 +76,9 @@ def assign(found: Table, earlier: Sequence[Table] = (), to_come: bool = False) -
 
 def apportioned(wanted: np.ndarray, total: int) -> np.ndarray:
     """Whole numbers that add up to `total`, one at least, as near as may be to the wanted parts."""
-    ideal = np.maximum(wanted / max(wanted.sum(), np.finfo(float).tiny) * total, 1)
-    counts = np.floor(ideal * total / ideal.sum()).astype(int).clip(1)
-    for i in np.resize(np.argsort(counts - ideal), max(total - counts.sum(), 0)):
-        counts[i] += 1
+    counts = np.ones(len(wanted), int)
+    for _ in range(total - len(wanted)):
+        counts[np.argmax(wanted / (counts + 0.5))] += 1
     return counts
 
 

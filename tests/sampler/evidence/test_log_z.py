@@ -8,7 +8,7 @@ import pytest
 import sampler
 from sampler import ais, bridge, exact, families, modes, schedules, seeds
 from sampler.command_line import main as commands
-from sampler.evidence import annealed, bases
+from sampler.evidence import annealed, bases, search
 
 
 def background(rng, off=200, on=40, hidden=8):
@@ -32,11 +32,17 @@ def mixed(rng):
     return sampler.Machine(kinds, fields, couplings).cast()
 
 
+def scattered(rng, visible=60, hidden=14):
+    """Strong random couplings about the middle of the cube: more modes than there are runs."""
+    w = rng.normal(size=(visible, hidden))
+    return sampler.RBM(-w.sum(1) / 2, -w.sum(0) / 2, w).cast()
+
+
 def by_annealing(machine, seed=0):
     return annealed.log_z(machine, seeds.make_seed(seed), 0.1, 0.02, 20.0, {}, lambda _: None)
 
 
-@pytest.mark.parametrize("make", [background, magnet, mixed])
+@pytest.mark.parametrize("make", [background, magnet, mixed, scattered])
 def test_annealing_from_many_bases(make):
     machine = make(np.random.default_rng(0))
     truth = float(exact.log_z(machine))
@@ -49,6 +55,20 @@ def test_annealing_from_many_bases(make):
     for mean, expected in zip(means, exact.moments(machine).means, strict=True):
         # 2048 samples, of which fewer are independent
         np.testing.assert_allclose(mean, expected, atol=0.12)
+
+
+def test_runs_go_to_a_base_that_sees_all_modes():
+    """Of a machine with as many modes as bases, from which one each would leave all poor."""
+    machine = scattered(np.random.default_rng(0))
+    looked = search.Search(machine, seeds.make_seed(0), {})
+    assert len(looked.names()) == search.ROWS
+    base = np.arange(search.ROWS)
+    for number in range(3):
+        found = looked.forward(base, 251 * 2**number, number)
+        base = looked.next_bases(found, number)
+        assert len(base) == search.ROWS
+    assert np.sum(base == 0) >= 10
+    assert set(found.said) == set(looked.names())
 
 
 def test_the_uniform_base_alone_is_wrong_and_its_weights_say_nothing():

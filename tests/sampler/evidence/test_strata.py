@@ -3,6 +3,7 @@
 import numpy as np
 
 from sampler.evidence import strata
+from sampler.evidence.assignment import apportioned, assign
 
 PARTS = np.array([0.5, 2.0, 0.1])
 
@@ -50,3 +51,54 @@ def test_runs_of_one_base_count_as_one():
     cut = strata.table(log_weights.reshape(4, 100), label.reshape(4, 100), np.zeros(4, int), (1, 2))
     for a, b in zip(one, cut, strict=True):
         np.testing.assert_allclose(a, b)
+
+
+def even_and_narrow(rng, num_chains=400, hidden=0.0):
+    """A base whose chains end in all of eight parts, and one for each part, which end there alone.
+
+    Of a part of `hidden` size more the first knows nothing.
+    """
+    label = np.concatenate(
+        [rng.integers(8, size=(1, num_chains)), np.arange(8)[:, None].repeat(num_chains, 1)]
+    )
+    log_z = np.where(np.arange(9) == 0, 0, -np.log(8))[:, None]
+    log_weights = log_z + rng.normal(scale=0.2, size=label.shape) - 0.02
+    if hidden:
+        label = np.concatenate([label, np.full((1, num_chains), 8)])
+        log_weights = np.concatenate(
+            [log_weights, np.log(hidden) + rng.normal(scale=0.2, size=(1, num_chains)) - 0.02]
+        )
+    return log_weights, label, np.arange(len(label)), (len(label), len(label) - 1)
+
+
+def test_a_base_that_sees_everything_counts_everything():
+    """Each part by a base of its own has as good weights, but nine times the chains to find."""
+    data = even_and_narrow(np.random.default_rng(4))
+    found = assign(strata.table(*data), to_come=True)
+    assert np.all(found.base == 0)
+    np.testing.assert_allclose(found.errors, [0.2, *[0] * 8], rtol=0.15)
+
+
+def test_a_base_of_its_own_counts_what_the_others_miss():
+    data = even_and_narrow(np.random.default_rng(5), hidden=3.0)
+    found = assign(strata.table(*data), to_come=True)
+    np.testing.assert_array_equal(found.base, [*[0] * 8, 9])
+    parts = strata.choose(*data)
+    assert abs(parts.log_z - np.log(4)) < 5 * parts.stderr < 0.1
+
+
+def test_what_an_earlier_round_found_counts_against_a_base():
+    log_weights, label, base, shape = even_and_narrow(np.random.default_rng(6))
+    more = strata.table(log_weights + 1, label, base, shape)
+    low = log_weights.copy()
+    low[0] -= 0.5
+    table = strata.table(low, label, base, shape)
+    assert np.all(assign(table, to_come=True).base != 0)
+    assert assign(table, [more], to_come=True).errors.sum() > 5 * assign(more).errors.sum()
+
+
+def test_runs_are_apportioned():
+    np.testing.assert_array_equal(apportioned(np.array([1.0]), 5), [5])
+    np.testing.assert_array_equal(apportioned(np.array([6.0, 2.0, 0.0]), 9), [6, 2, 1])
+    np.testing.assert_array_equal(apportioned(np.zeros(3), 3), [1, 1, 1])
+    assert apportioned(np.array([1.0, *[1e-9] * 9]), 16).sum() == 16
