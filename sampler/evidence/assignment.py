@@ -43,7 +43,7 @@ class Assignment(NamedTuple):
 
     Attributes:
       base: of each part, [M]; -1 where no chain ended.
-      errors: the standard deviation of what one chain of each base adds to Z, [B].
+      errors: the standard deviation of what one chain of each base adds, relative to Z, [B].
     """
 
     base: np.ndarray
@@ -94,7 +94,9 @@ class _Judge:
         self._counts = np.maximum(every.count, 1)
         self._known: dict[tuple[int, bytes], float] = {}
         ess = self._values**2 / np.maximum(self._squares, np.finfo(float).tiny)
-        self._sizes = np.take_along_axis(self._values, ess.argmax(0)[None], 0)[0]
+        sizes = np.take_along_axis(self._values, ess.argmax(0)[None], 0)[0]
+        self._sizes = sizes / sizes.sum()
+        self._lows = np.array([self._known_of(part)[2].max() for part in np.eye(len(ess[0])) > 0])
         self.ess = ess[: len(found.count)]
 
     def moves(self, base: np.ndarray) -> list[np.ndarray]:
@@ -103,7 +105,7 @@ class _Judge:
         return [np.where(np.arange(len(base)) == j, b, base) for b, j in others]
 
     def error(self, base: np.ndarray) -> float:
-        """Of Z if `base` [M] counts the parts; with chains to come, times the root of their number."""
+        """Of Z if `base` [M] counts the parts; for chains to come, of one of them."""
         errors = self.errors(base)
         if self._to_come:
             return float(errors.sum())
@@ -120,10 +122,16 @@ class _Judge:
         return self._known[key]
 
     def _measured(self, b: int, parts: np.ndarray) -> float:
+        log_z, stderr, low = self._known_of(parts)
+        # what a single base has found there, or each of several in a part of its own
+        most = max(low.max(), np.logaddexp.reduce(self._lows[parts]))
+        missed = -np.expm1(min(log_z[b] - most, 0))
+        return self._sizes[parts].sum() * np.hypot(stderr[b], missed) * np.sqrt(self._counts[b])
+
+    def _known_of(self, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """log Z of these parts by each row of the tables, the errors, and lower bounds."""
         values, squares = self._values[:, parts].sum(1), self._squares[:, parts].sum(1)
         with np.errstate(divide="ignore", invalid="ignore"):
             ess, log_z = np.where(values > 0, values**2 / squares, 0), np.log(values)
             stderr = np.sqrt(np.maximum(1 / ess - 1 / self._counts, _LEAST_VARIANCE))
-        low = log_z - np.where(ess >= LEAST_ESS, _ERRORS * stderr, IMPROBABLE)
-        missed = -np.expm1(min(log_z[b] - low.max(), 0))
-        return self._sizes[parts].sum() * np.hypot(stderr[b], missed) * np.sqrt(self._counts[b])
+        return log_z, stderr, log_z - np.where(ess >= LEAST_ESS, _ERRORS * stderr, IMPROBABLE)

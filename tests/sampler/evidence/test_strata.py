@@ -56,23 +56,21 @@ def test_runs_of_one_base_count_as_one():
 def even_and_narrow(rng, num_chains=400, hidden=0.0):
     """A base whose chains end in all of eight parts, and one for each part, which end there alone.
 
-    Of a part of `hidden` size more the first knows nothing.
+    The weights of the first are a little more even. Of a ninth part, of size `hidden`, it knows
+    nothing.
     """
-    label = np.concatenate(
-        [rng.integers(8, size=(1, num_chains)), np.arange(8)[:, None].repeat(num_chains, 1)]
-    )
-    log_z = np.where(np.arange(9) == 0, 0, -np.log(8))[:, None]
-    log_weights = log_z + rng.normal(scale=0.2, size=label.shape) - 0.02
-    if hidden:
-        label = np.concatenate([label, np.full((1, num_chains), 8)])
-        log_weights = np.concatenate(
-            [log_weights, np.log(hidden) + rng.normal(scale=0.2, size=(1, num_chains)) - 0.02]
-        )
-    return log_weights, label, np.arange(len(label)), (len(label), len(label) - 1)
+    ends, sizes, scales = [rng.integers(8, size=num_chains)], [1.0], [0.2]
+    for part in range(9 if hidden else 8):
+        ends.append(np.full(num_chains, part))
+        sizes.append(1 / 8 if part < 8 else hidden)
+        scales.append(0.3)
+    size, scale = (np.array(x)[:, None] for x in (sizes, scales))
+    log_weights = rng.normal(np.log(size) - scale**2 / 2, scale, (len(ends), num_chains))
+    return log_weights, np.stack(ends), np.arange(len(ends)), (len(ends), len(ends) - 1)
 
 
 def test_a_base_that_sees_everything_counts_everything():
-    """Each part by a base of its own has as good weights, but nine times the chains to find."""
+    """Bases of the parts' own would each have an error to add."""
     data = even_and_narrow(np.random.default_rng(4))
     found = assign(strata.table(*data), to_come=True)
     assert np.all(found.base == 0)
