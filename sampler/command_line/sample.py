@@ -82,12 +82,12 @@ def by_parallel_tempering(
 def _ladder(task: Task, base: str, schedule: str, num_temperatures: int) -> tasks.Start:
     if schedule != "adaptive":
         return tasks.start(task, base, schedule, num_temperatures)
-    (bridge, choice), seed = tasks.start_from(task, base), seeds.fold_in(task.seed, -1)
+    begin, seed = tasks.start_from(task, base), seeds.fold_in(task.seed, -1)
     task.bar.reset(total=_TUNING)
     betas = parallel_tempering.tune_schedule(
-        bridge, seed, max_rounds=_TUNING, progress_fn=task.bar.update
+        begin.bridge, seed, max_rounds=_TUNING, progress_fn=task.bar.update
     )
-    return tasks.Start(bridge, betas, choice)
+    return begin._replace(betas=betas)
 
 
 def by_population_annealing(

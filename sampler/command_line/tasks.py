@@ -29,7 +29,7 @@ BASES: dict[str, Callable[[AnyMachine], Bridge]] = {
     "biases": bridges.from_fields,
     "mean_field": bases.from_best_mode,
 }
-"""Beside `auto`, which takes the best of them by short runs."""
+"""Beside `auto`, which takes the best of several by short runs."""
 
 
 class Task(NamedTuple):
@@ -77,45 +77,47 @@ class Start(NamedTuple):
     Attributes:
       bridge: from the base to the target.
       betas: its schedule, [T].
-      choice: what other bases said, if the base was chosen by short runs.
+      base: its base's name, of each machine, [...].
+      choice: what several bases said by short runs.
     """
 
     bridge: Bridge
     betas: np.ndarray
-    choice: bases.Choice | None = None
+    base: np.ndarray
+    choice: bases.Choice
 
     def evidence(self, answer: Answer) -> Answer:
         """An answer with what the bases said of log Z, and how that contradicts it."""
-        if self.choice is None or "log_z_stderr" not in answer.values:
+        if "log_z_stderr" not in answer.values:
             return answer
         doubts = self.choice.doubts(*(np.asarray(answer.values[key]) for key in _ESTIMATE))
-        choice = self.choice
-        said: dict[str, Any] = {"base": np.array(choice.names)[choice.chosen]}
+        said: dict[str, Any] = {"base": self.base}
         if not self.bridge.machine.batch_shape.rank:
-            said["bases"] = choice.said()
+            said["bases"] = self.choice.said()
         return answer._replace(values=answer.values | said, warnings=answer.warnings + doubts)
 
 
 def start(task: Task, base: str, schedule: str, num_temperatures: int) -> Start:
     """From the base of that name, and its schedule: an adaptive one by a pilot run."""
-    bridge, choice = start_from(task, base)
+    begin = start_from(task, base)
     if schedule != "adaptive":
-        return Start(bridge, getattr(schedules, schedule)(num_temperatures), choice)
+        return begin._replace(betas=getattr(schedules, schedule)(num_temperatures))
     task.bar.reset(total=1)
     task.bar.set_postfix_str("pilot run")
     seed = seeds.fold_in(task.seed, -1)
-    betas = schedules.adaptive(bridge, seed=seed, progress_fn=task.bar.update)
-    return Start(bridge, betas, choice)
+    betas = schedules.adaptive(begin.bridge, seed=seed, progress_fn=task.bar.update)
+    return begin._replace(betas=betas)
 
 
-def start_from(task: Task, base: str) -> tuple[Bridge, bases.Choice | None]:
-    """The bridge from the base of that name."""
-    if base != "auto":
-        return BASES[base](task.machine), None
-    task.bar.set_postfix_str("choosing a base")
+def start_from(task: Task, base: str) -> Start:
+    """From the base of that name, with no temperatures but the ends."""
+    task.bar.set_postfix_str("trying bases")
     choice = bases.choose(task.machine, seeds.fold_in(task.seed, -5))
     task.bar.set_postfix_str("")
-    return choice.bridge, choice
+    ends, names = schedules.linear(2), np.array(choice.names)[choice.chosen]
+    if base == "auto":
+        return Start(choice.bridge, ends, names, choice)
+    return Start(BASES[base](task.machine), ends, np.full(names.shape, base), choice)
 
 
 def anneal_populations(

@@ -163,7 +163,8 @@ def test_log_z_is_within_its_errors(method, run):
     status, lines, errors = run(f"log_z small.npz batch.npz --method={method} {FLAGS[method]}")
     assert (status, errors) == (0, [])
     for line, params in zip(lines, (SMALL, BATCH), strict=True):
-        assert list(line) == ["file", *KEYS[method], "seconds", "warnings"]
+        bases = ["base"] if params is BATCH else ["base", "bases"]
+        assert list(line) == ["file", *KEYS[method], *bases, "seconds", "warnings"]
         truth = log_z_of(params)
         assert np.shape(line["log_z"]) == np.shape(line["ess"]) == truth.shape
         # the spread of 10 runs knows the error to a quarter of itself

@@ -147,3 +147,6 @@ def test_the_command_line(tmp_path, capsys):
     line = json.loads(capsys.readouterr().out)
     assert line["log_z"] < truth - 10
     assert "log Z is at least" in line["warnings"][0]
+    # nor is a base that somebody names taken at its word
+    assert line["base"] == "uniform" and line["bases"]["mean_field_0"][0] > truth - 1
+    assert "more than the answer" in line["warnings"][-1]
