@@ -38,6 +38,22 @@ class HarmoniumSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class AuxiliarySettings:
+    """How posteriors with auxiliary units train, and are measured."""
+
+    num_steps: int = option(2000, "of Adam, a multiple of 50", lower_bound=50)
+    num_runs: int = option(8, "posteriors for each number of units", lower_bound=1)
+    num_chains: int = option(100, "persistent chains of each posterior", lower_bound=1)
+    num_sweeps: int = option(5, "hard sweeps of the chains a step", lower_bound=1)
+    relaxed_sweeps: int = option(4, "after these", lower_bound=1)
+    learning_rate: float = option(0.01, "Adam's", lower_bound=0)
+    bias_samples: int = option(1_000_000, "for the bias at each t", lower_bound=2000)
+    seed: int = option(0, "of the target and all runs", lower_bound=0)
+    record_every: int = 50
+    num_units: int = 10
+
+
+@dataclasses.dataclass(frozen=True)
 class RBMSettings:
     """How the RBMs of Fig. 4 train, whatever the number of relaxed sweeps.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import csv
 
-import keras
 import numpy as np
 import oracles
 import pytest
@@ -13,11 +12,13 @@ from scipy.special import logsumexp
 
 from dvae_tf import relaxations
 from dvae_tf.posteriors.auxiliary import AuxiliaryPosterior
+from dvae_tf.toys import auxiliary_report, auxiliary_runs
+from dvae_tf.toys.settings import AuxiliarySettings
 from sampler import seeds
 from sampler.annealing import schedules
 from sampler.machines.ising import IsingRBM
 
-UNITS, STEPS = 10, 1000
+UNITS = 10
 STATES = oracles.states(UNITS).astype(np.float32)
 
 
@@ -69,66 +70,48 @@ def test_draws_are_weighted_samples_of_the_marginal():
         assert abs(products.mean() - truth) < 5 * stderr
 
 
-def target() -> np.ndarray:
-    """Couplings of a Boltzmann machine in which all units interact; fields on its diagonal."""
+def test_the_toys_kl_is_that_of_enumeration():
+    """Both densities listed in NumPy, the target's couplings drawn there again."""
+    settings = AuxiliarySettings(num_units=5, seed=3)
     noise = np.random.default_rng(3)
-    couplings = np.triu(noise.normal(scale=1.2 / np.sqrt(UNITS), size=(UNITS, UNITS)), 1)
-    return couplings + np.diag(noise.normal(scale=0.3, size=UNITS))
-
-
-def log_target(spins: Any, lib: Any) -> Any:
-    """log p*(s), of relaxed spins too; [...] for [..., n]."""
-    couplings = target().astype(np.float32)
-    fields, pairs = np.diag(couplings), np.triu(couplings, 1)
-    return lib.einsum("...i,i->...", spins, fields) + lib.einsum(
-        "...i,ij,...j->...", spins, pairs, spins
+    pairs = np.triu(noise.normal(scale=1.2 / np.sqrt(5), size=(5, 5)), 1)
+    fields, z = noise.normal(scale=0.3, size=5), oracles.states(5)
+    spins = 2.0 * z - 1
+    log_p = np.einsum("bi,ij,bj->b", spins, pairs, spins) + spins @ fields
+    parameters = rbm(4, 0.7, 5)
+    log_q = log_marginal(parameters, z)
+    log_p, log_q = log_p - logsumexp(log_p), log_q - logsumexp(log_q)
+    q = auxiliary_runs.posterior(4, 1, settings)
+    found = auxiliary_runs.kl(
+        IsingRBM(*map(tf.constant, parameters)), q, auxiliary_runs.Target(settings)
     )
+    np.testing.assert_allclose(found, [np.exp(log_q) @ (log_q - log_p)], rtol=1e-4)
 
 
-def exact_kl(log_q: np.ndarray, log_p: np.ndarray) -> float:
-    log_q, log_p = log_q - logsumexp(log_q), log_p - logsumexp(log_p)
-    return float(np.exp(log_q) @ (log_q - log_p))
-
-
-def learned_kl(auxiliary: int, coupled: bool) -> float:
-    """KL(q || p) after Algorithm 1, for q an RBM with so many auxiliary units."""
-    posterior = make(auxiliary, sweeps=5, relaxed_sweeps=4)
-    start = rbm(auxiliary, 0.1 if coupled else 0.0)
-    variables = [tf.Variable(p) for p in start]
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, STEPS))
-    chains = posterior.initial_chains([1, 100], seeds.make_seed(1))
-
-    @tf.function(jit_compile=True)
-    def gradients(chains, step):
-        with tf.GradientTape() as tape:
-            f_h, f_z, j = (v.read_value() for v in variables)
-            phi = IsingRBM(f_h, f_z, j if coupled else tf.zeros_like(j))
-            fixed = tf.nest.map_structure(tf.stop_gradient, phi)
-            sample = posterior.sample(phi, chains, seeds.fold_in(seeds.make_seed(2), step))
-            spins = 2 * sample.zeta - 1
-            log_p = log_target(spins, tf)
-            loss = tf.reduce_mean(posterior.log_q(fixed, sample) - log_p)
-        return tape.gradient(loss, variables), sample.chains
-
-    for step in range(STEPS):
-        found, chains = gradients(chains, tf.constant(step))
-        pairs = zip(found, variables, strict=True)
-        optimizer.apply_gradients([(g, v) for g, v in pairs if g is not None])
-    log_p = log_target(2 * STATES - 1, np)
-    return exact_kl(log_marginal([v.numpy() for v in variables], STATES), log_p)
+def test_the_toy_learns_and_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(auxiliary_report, "UNITS", (0, 4))
+    monkeypatch.setattr(auxiliary_report, "STYLES", auxiliary_report.STYLES[:2])
+    monkeypatch.setattr(auxiliary_report, "SWEEPS", (1,))
+    auxiliary_report.write(tmp_path, AuxiliarySettings(200, 2, relaxed_sweeps=1, bias_samples=2000))
+    assert {p.name for p in tmp_path.iterdir()} == {f"auxiliary.{k}" for k in ("csv", "md", "png")}
+    with (tmp_path / "auxiliary.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["auxiliary"] == "4"]
+    assert float(rows[-1]["kl"]) < 0.7 * float(rows[0]["kl"])
 
 
 @pytest.mark.soak
-def test_the_kl_to_an_enumerated_posterior_falls_with_auxiliary_units():
-    assert learned_kl(16, coupled=True) < 0.6 * learned_kl(1, coupled=False)
+def test_the_kl_falls_with_auxiliary_units():
+    """Beyond the spread of the runs."""
+    settings = AuxiliarySettings(1000, 4)
+    ends = [auxiliary_runs.train(n, settings)[-5:].mean(0) for n in (0, 4, 8, 16)]
+    assert np.all(np.diff(np.mean(ends, 1)) < -np.max(np.std(ends, 1)))
 
 
 @pytest.mark.soak
-def test_the_kl_falls_with_their_number(capsys):
-    found = {0: learned_kl(1, coupled=False), **{n: learned_kl(n, True) for n in (4, 8, 16)}}
-    with capsys.disabled():
-        print("KL by auxiliary units:", {n: round(kl, 3) for n, kl in found.items()})
-    assert found[0] > found[4] > found[8] > found[16]
+def test_the_bias_falls_with_relaxed_sweeps():
+    settings = AuxiliarySettings(bias_samples=400_000)
+    (one, error), (four, other) = (auxiliary_runs.bias(8, t, settings) for t in (1, 4))
+    assert one - four > 4 * np.hypot(error, other)
 
 
 def test_what_no_posterior_can_be():
