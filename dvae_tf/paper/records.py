@@ -14,8 +14,8 @@ from dvae_tf.files import write_atomically
 RESULTS, DOCUMENT = Path("results"), Path("docs/results.md")
 BEGIN, END = "<!-- begin: runs of results/ -->", "<!-- end -->"
 _HEAD = """\
-| run | flags | steps | hours | validation | test NLL | -ELBO | log Z, bracket | commit |
-|---|---|---|---|---|---|---|---|---|
+| run | flags | steps | hours | validation | test NLL | samples | -ELBO | log Z, bracket | commit |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -75,6 +75,7 @@ def _row(run: dict[str, Any]) -> str:
         f"{run['seconds'] / 3600:.2f}",
         f"{metrics['valid_nll']:.2f}",
         f"{metrics['test_nll']:.2f} ± {metrics['test_nll_stderr']:.2f}",
+        f"{metrics['num_samples']:,}",
         f"{metrics['test_neg_elbo']:.2f}",
         log_z,
         run["commit"],
