@@ -1,6 +1,7 @@
 """What auxiliary units bring: its table, figure and reading."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,12 +36,13 @@ def write(output_dir: Path, settings: Settings) -> None:
     )
     for (n, curve), (color, marker) in zip(curves.items(), STYLES, strict=True):
         steps = settings.record_every * np.arange(len(curve))
-        parts = np.quantile(curve, [0.25, 0.5, 0.75], axis=1)
-        style = {"color": color, "marker": marker, "markevery": max(1, len(steps) // 8)}
-        report.band(left, steps, *parts, label=f"{n} auxiliary units", **style)
+        low, middle, high = np.quantile(curve, [0.25, 0.5, 0.75], axis=1)
+        style: dict[str, Any] = {"color": color, "marker": marker, "markevery": 0.12}
+        report.band(left, steps, low, middle, high, label=f"{n} auxiliary units", **style)
     left.set_ylim(bottom=0)
     left.legend(frameon=False)
-    right.errorbar(SWEEPS, *zip(*biases.values(), strict=True), marker="o", color="#9c2f5b")
+    values, errors = np.array(list(biases.values())).T
+    right.errorbar(SWEEPS, values, errors, marker="o", color="#9c2f5b")
     right.set(xscale="log", xticks=SWEEPS, xticklabels=SWEEPS, ylim=(0, None))
     report.save(output_dir, "auxiliary", rows, figure, _reading(curves, biases, settings))
 

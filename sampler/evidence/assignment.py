@@ -25,15 +25,15 @@ class Table(NamedTuple):
       log_z: log of the estimates of Z_j; -inf where a base's chains ended in other parts, [B, M].
       log_squares: log of the sums of squares of what the chains add to them, [B, M].
       reached: fraction of the chains that ended there, unweighted, [B, M].
-      count: numbers of chains, [B].
+      num_chains: of each base, [B].
     """
 
     log_z: np.ndarray
     log_squares: np.ndarray
     reached: np.ndarray
-    count: np.ndarray
+    num_chains: np.ndarray
 
-    def joined(self, others: list["Table"]) -> "Table":
+    def joined(self, others: Sequence["Table"]) -> "Table":
         """All rows, these first."""
         return Table(*(np.concatenate(columns) for columns in zip(self, *others, strict=True)))
 
@@ -91,13 +91,13 @@ class _Judge:
         top = every.log_z.max()
         self._values = np.exp(every.log_z - top)
         self._squares = np.exp(every.log_squares - 2 * top)
-        self._counts = np.maximum(every.count, 1)
+        self._counts = np.maximum(every.num_chains, 1)
         self._known: dict[tuple[int, bytes], float] = {}
         ess = self._values**2 / np.maximum(self._squares, np.finfo(float).tiny)
         sizes = np.take_along_axis(self._values, ess.argmax(0)[None], 0)[0]
         self._sizes = sizes / sizes.sum()
         self._lows = np.array([self._known_of(part)[2].max() for part in np.eye(len(ess[0])) > 0])
-        self.ess = ess[: len(found.count)]
+        self.ess = ess[: len(found.num_chains)]
 
     def moves(self, base: np.ndarray) -> list[np.ndarray]:
         """What differs from `base` [M] in one part."""

@@ -39,7 +39,9 @@ def log_z(
     for b in np.unique(rows):
         weights = inverse[rows == b].ravel()
         total, squares = np.logaddexp.reduce(weights), np.logaddexp.reduce(2 * weights)
-        reached = found.table.reached[b, found.parts.base == b].sum()
+        # where no chain came, less than one in so many would
+        least = 1 / found.table.num_chains[b]
+        reached = max(found.table.reached[b, found.parts.base == b].sum(), least)
         values.append(log_base[rows == b][0] + np.log(reached * len(weights)) - total)
         # chains that began as copies of one state count as one
         distinct = min(len(weights), int(np.sum(region == b)))

@@ -35,7 +35,7 @@ class Round(NamedTuple):
       table: what each base says of each part.
       samples: all runs' chains, [R, C].
       base: the number of each run's base, [R].
-      said: each base's own estimate of the whole log Z, and its error.
+      said: each base's own estimate of the whole log Z, and its error, of its last round.
     """
 
     parts: strata.Parts
@@ -103,7 +103,7 @@ class Search:
         self.tables.append(found)
         rounded = chains.rounding(bridge, run.samples.state[: bridge.num_kept], parts.log_z)
         parts = parts._replace(stderr=float(np.hypot(parts.stderr, np.max(rounded))))
-        self.said |= self._said(log_weights, base)
+        self.said = self.said | self._said(log_weights, base)
         return Round(parts, found, run.samples, base, self.said)
 
     def learn(self, state: State) -> None:
@@ -139,7 +139,7 @@ class Search:
         """
         chosen = assign(found.table, self.tables, to_come=True)
         counting = np.unique(chosen.base[chosen.base >= 0])
-        known, fixed = len(found.table.count), len(self.fixed)
+        known, fixed = len(found.table.num_chains), len(self.fixed)
         idle = np.setdiff1d(np.arange(len(self.names())), counting)
         first = idle[(idle >= known) | (idle < fixed)]
         modes = np.roll(np.setdiff1d(idle, first), -_CHECKS * number)

@@ -95,7 +95,8 @@ def choose(
         mine, other = np.s_[:, i::2], np.s_[:, 1 - i :: 2]
         found = table(log_weights[other], label[other], base, shape)
         best = assign(found, earlier).base
-        shares = np.where(best >= 0, np.arange(shape[0])[:, None] == best, found.count[:, None])
+        own = np.arange(shape[0])[:, None] == best
+        shares = np.where(best >= 0, own, found.num_chains[:, None])
         shares = shares / shares.sum(0)
         counts = np.bincount(base, minlength=shape[0]) * label[mine].shape[1]
         with np.errstate(divide="ignore"):

@@ -39,7 +39,7 @@ def scattered(rng, visible=60, hidden=14):
 
 
 def by_annealing(machine, seed=0):
-    return annealed.log_z(machine, seeds.make_seed(seed), 0.1, 0.02, 20.0, {}, lambda _: None)
+    return annealed.log_z(machine, seeds.make_seed(seed), 0.1, 0.02, 600.0, {}, lambda _: None)
 
 
 @pytest.mark.parametrize("make", [background, magnet, mixed, scattered])
