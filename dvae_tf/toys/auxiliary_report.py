@@ -44,6 +44,7 @@ def write(output_dir: Path, settings: Settings) -> None:
     values, errors = np.array(list(biases.values())).T
     right.errorbar(SWEEPS, values, errors, marker="o", color="#9c2f5b")
     right.set(xscale="log", xticks=SWEEPS, xticklabels=SWEEPS, ylim=(0, None))
+    right.minorticks_off()
     report.save(output_dir, "auxiliary", rows, figure, _reading(curves, biases, settings))
 
 
@@ -57,8 +58,7 @@ def _reading(curves: dict, biases: dict, settings: Settings) -> str:
         f"end of {settings.num_steps} steps (Adam, learning rate {settings.learning_rate:g}, "
         f"{settings.num_chains} chains), by the number of auxiliary units: {falls}; means of "
         f"{settings.num_runs} runs and their errors. With {PROBED} units of random couplings, "
-        f"the bias of the gradient is {bias} of the exact gradient's norm: what is left is that "
-        "of the relaxation."
+        f"the bias of the gradient is {bias} of the exact gradient's norm."
     )
 
 

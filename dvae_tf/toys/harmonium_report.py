@@ -39,6 +39,7 @@ def write(output_dir: Path, settings: Settings) -> None:
     bias, error, _ = np.array([biases[f"Gibbs, t = {t}"] for t in runs.SWEEPS]).T
     right.errorbar(runs.SWEEPS, bias, error, marker="o", color="#9c2f5b")
     right.set(xscale="log", xticks=runs.SWEEPS, xticklabels=runs.SWEEPS)
+    right.minorticks_off()
     report.save(output_dir, "harmonium", rows, figure, _reading(curves, biases, settings))
 
 

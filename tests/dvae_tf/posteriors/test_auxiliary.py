@@ -101,17 +101,18 @@ def test_the_toy_learns_and_writes(tmp_path, monkeypatch):
 
 @pytest.mark.soak
 def test_the_kl_falls_with_auxiliary_units():
-    """Beyond the spread of the runs."""
-    settings = AuxiliarySettings(1000, 4)
-    ends = [auxiliary_runs.train(n, settings)[-5:].mean(0) for n in (0, 4, 8, 16)]
-    assert np.all(np.diff(np.mean(ends, 1)) < -np.max(np.std(ends, 1)))
+    """Far at first; from some units on the bias of one relaxed sweep is what is left."""
+    none, four, eight, sixteen = (
+        auxiliary_runs.train(n, AuxiliarySettings(num_runs=4))[-10:].mean() for n in (0, 4, 8, 16)
+    )
+    assert four < none / 5 and eight < 0.8 * four and sixteen < 0.8 * four
 
 
 @pytest.mark.soak
 def test_the_bias_falls_with_relaxed_sweeps():
-    settings = AuxiliarySettings(bias_samples=400_000)
-    (one, error), (four, other) = (auxiliary_runs.bias(8, t, settings) for t in (1, 4))
-    assert one - four > 4 * np.hypot(error, other)
+    found = (auxiliary_runs.bias(8, t, AuxiliarySettings()) for t in (1, 2))
+    (one, error), (two, other) = found
+    assert one - two > 4 * np.hypot(error, other)
 
 
 def test_what_no_posterior_can_be():
