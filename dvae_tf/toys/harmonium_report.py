@@ -10,6 +10,9 @@ from dvae_tf.toys import harmonium_runs as runs
 from dvae_tf.toys.gaussian_report import STYLES
 from dvae_tf.toys.settings import HarmoniumSettings as Settings
 
+ROUNDING = 1e-6
+"""KL below which float32 tells nothing."""
+
 
 def write(output_dir: Path, settings: Settings) -> None:
     """Trains by every estimator, measures their bias, and writes harmonium.* into a folder."""
@@ -34,7 +37,9 @@ def write(output_dir: Path, settings: Settings) -> None:
     left.set_yscale("log")
     for name, curve in curves.items():
         steps = settings.record_every * np.arange(len(curve))
-        report.band(left, steps, *curve.T, label=name, markevery=8, **STYLES[name])
+        report.band(
+            left, steps, *np.maximum(curve, ROUNDING).T, label=name, markevery=8, **STYLES[name]
+        )
     left.legend(frameon=False)
     bias, error, _ = np.array([biases[f"Gibbs, t = {t}"] for t in runs.SWEEPS]).T
     right.errorbar(runs.SWEEPS, bias, error, marker="o", color="#9c2f5b")
@@ -45,7 +50,11 @@ def write(output_dir: Path, settings: Settings) -> None:
 
 def _reading(curves: dict, biases: dict, settings: Settings) -> str:
     """One paragraph with this run's numbers."""
-    ends = ", ".join(f"{curve[-1, 1]:.2g} ({name})" for name, curve in curves.items())
+    last = {name: curve[-1, 1] for name, curve in curves.items()}
+    told = {
+        name: f"{kl:.2g}" if kl > ROUNDING else f"under {ROUNDING:g}" for name, kl in last.items()
+    }
+    ends = ", ".join(f"{kl} ({name})" for name, kl in told.items())
     bias = ", ".join(f"{b:.1%} ± {e:.1%} ({name})" for name, (b, e, _) in biases.items())
     noise = ", ".join(f"{d:.2g} ({name})" for name, (*_, d) in biases.items())
     start = next(iter(curves.values()))[0, 1]
