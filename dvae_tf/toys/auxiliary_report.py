@@ -41,7 +41,7 @@ def write(output_dir: Path, settings: Settings) -> None:
         report.band(left, steps, low, middle, high, label=f"{n} auxiliary units", **style)
     left.set_ylim(bottom=0)
     left.legend(frameon=False)
-    values, errors = np.array(list(biases.values())).T
+    values, errors, _ = np.array(list(biases.values())).T
     right.errorbar(SWEEPS, values, errors, marker="o", color="#9c2f5b")
     right.set(xscale="log", xticks=SWEEPS, xticklabels=SWEEPS, ylim=(0, None))
     right.minorticks_off()
@@ -52,13 +52,15 @@ def _reading(curves: dict, biases: dict, settings: Settings) -> str:
     """One paragraph with this run's numbers."""
     ends = {n: curve[-LAST:].mean(0) for n, curve in curves.items()}
     falls = ", ".join(f"{np.mean(kl):.3f} ± {_error(kl):.3f} ({n})" for n, kl in ends.items())
-    bias = ", ".join(f"{b:.1%} ± {e:.1%} (t = {t})" for t, (b, e) in biases.items())
+    bias = ", ".join(f"{b:.1%} ± {e:.1%} (t = {t})" for t, (b, e, _) in biases.items())
+    noise = ", ".join(f"{d:.2g} (t = {t})" for t, (*_, d) in biases.items())
     return (
         f"KL(q || p) to a Boltzmann machine of {settings.num_units} bits, by enumeration, at the "
         f"end of {settings.num_steps} steps (Adam, learning rate {settings.learning_rate:g}, "
         f"{settings.num_chains} chains), by the number of auxiliary units: {falls}; means of "
         f"{settings.num_runs} runs and their errors. With {PROBED} units of random couplings, "
-        f"the bias of the gradient is {bias} of the exact gradient's norm."
+        f"the bias of the gradient is {bias} of the exact gradient's norm; one sample's "
+        f"deviation is {noise} of it."
     )
 
 

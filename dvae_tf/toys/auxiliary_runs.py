@@ -110,11 +110,8 @@ def train(num_auxiliary: int, settings: Settings) -> np.ndarray:
     )
 
 
-def bias(num_auxiliary: int, relaxed_sweeps: int, settings: Settings) -> tuple[float, float]:
-    """Of the gradient at a q of chance, from exact samples: bias and its error.
-
-    Norms, in units of the exact gradient's.
-    """
+def bias(num_auxiliary: int, relaxed_sweeps: int, settings: Settings) -> tuple[float, float, float]:
+    """Of the gradient at a random q, from exact samples: as `training.relative_bias`."""
     p, q = Target(settings), posterior(num_auxiliary, relaxed_sweeps, settings)
     probe = [t * (PROBE / START) for t in initial(num_auxiliary, 1, settings)]
     with tf.GradientTape() as tape:
@@ -128,24 +125,15 @@ def bias(num_auxiliary: int, relaxed_sweeps: int, settings: Settings) -> tuple[f
     @tf.function(jit_compile=True)
     def estimates(seed: tf.Tensor) -> tf.Tensor:
         rows = tf.searchsorted(cumulative, seeds.uniform(seeds.fold_in(seed, 0), [size]))
-        chains = tf.cast(tf.gather(p.states, tf.minimum(rows, len(p.states) - 1)), q.chain_dtype)[
-            :, None
-        ]
+        states = tf.gather(p.states, tf.minimum(rows, len(p.states) - 1))
+        chains = tf.cast(states, q.chain_dtype)[:, None]
         with tf.GradientTape() as tape:
             tape.watch(copies)
             value, _ = loss(IsingRBM(*copies), chains, q, p, seeds.fold_in(seed, 1))
         return _flat(tape.gradient(value, copies))
 
     root = seeds.make_seed(settings.seed + 2)
-    rounds = max(2, settings.bias_samples // size)
-    means = np.stack(
-        [estimates(seeds.fold_in(root, i)).numpy().mean(0) for i in range(rounds)]
-    ).astype(np.float64)
-    norm = np.linalg.norm(truth)
-    error = np.sqrt(np.sum(means.var(0, ddof=1)) / rounds)
-    # the squared norm of a mean's error adds to that of the bias
-    square = max(0.0, float(np.sum((means.mean(0) - truth) ** 2)) - error**2)
-    return np.sqrt(square) / norm, error / norm
+    return training.relative_bias(estimates, truth, settings.bias_samples, root)
 
 
 def _flat(tensors: list[tf.Tensor]) -> tf.Tensor:

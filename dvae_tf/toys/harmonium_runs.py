@@ -181,21 +181,8 @@ def bias(loss: Callable, p: Parameters, settings: Settings) -> tuple[float, floa
     def estimates(seed: tf.Tensor) -> tf.Tensor:
         return _flat(gradient(loss, batch, p, 1, seed))
 
-    root, total, squares, count = seeds.make_seed(settings.seed + 1), 0.0, 0.0, 0
-    while count < settings.bias_samples:
-        found = estimates(seeds.fold_in(root, count)).numpy().astype(np.float64)
-        total, squares, count = (
-            total + found.sum(0),
-            squares + (found**2).sum(0),
-            count + len(found),
-        )
-    mean = total / count
-    variance = np.sum(squares / count - mean**2)
-    norm = np.linalg.norm(exact)
-    # the squared norm of a mean's error adds to that of the bias
-    error = np.sqrt(variance / count)
-    square = max(0.0, float(np.sum((mean - exact) ** 2)) - error**2)
-    return np.sqrt(square) / norm, error / norm, np.sqrt(variance) / norm
+    root = seeds.make_seed(settings.seed + 1)
+    return training.relative_bias(estimates, exact, settings.bias_samples, root)
 
 
 def _flat(phi: Parameters) -> tf.Tensor:

@@ -47,7 +47,7 @@ class AuxiliarySettings:
     num_sweeps: int = option(5, "hard sweeps of the chains a step", lower_bound=1)
     relaxed_sweeps: int = option(1, "after these", lower_bound=1)
     learning_rate: float = option(0.01, "Adam's", lower_bound=0)
-    bias_samples: int = option(1_000_000, "for the bias at each t", lower_bound=2000)
+    bias_samples: int = option(1_000_000, "for the bias at each t", lower_bound=2)
     seed: int = option(0, "of the target and all runs", lower_bound=0)
     record_every: int = 50
     num_units: int = 10

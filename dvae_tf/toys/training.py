@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from dvae_tf.config import ConfigError
+from sampler import seeds
 from sampler.io.errors import expect
 
 
@@ -47,3 +49,30 @@ def minimise(
         advance()
         records.append(record_fn())
     return records
+
+
+def relative_bias(
+    estimates_fn: Callable[[tf.Tensor], tf.Tensor], exact: tf.Tensor, count: int, seed: tf.Tensor
+) -> tuple[float, float, float]:
+    """A gradient's bias, its standard error, and one sample's deviation.
+
+    Norms, in units of the exact gradient's.
+
+    Args:
+      estimates_fn: a seed -> estimates from one sample each, [S, P].
+      exact: the gradient, [P].
+      count: of samples, at least.
+      seed: int32, shape [2].
+    """
+    total, squares, done = 0.0, 0.0, 0
+    while done < count:
+        found = estimates_fn(seeds.fold_in(seed, done)).numpy().astype(np.float64)
+        total, squares = total + found.sum(0), squares + (found**2).sum(0)
+        done += len(found)
+    mean = total / done
+    variance = np.sum(squares / done - mean**2)
+    norm = np.linalg.norm(exact)
+    # the squared norm of a mean's error adds to that of the bias
+    error = np.sqrt(variance / done)
+    square = max(0.0, float(np.sum((mean - exact) ** 2)) - error**2)
+    return np.sqrt(square) / norm, error / norm, np.sqrt(variance) / norm

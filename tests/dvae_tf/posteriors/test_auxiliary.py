@@ -111,7 +111,7 @@ def test_the_kl_falls_with_auxiliary_units():
 @pytest.mark.soak
 def test_the_bias_falls_with_relaxed_sweeps():
     found = (auxiliary_runs.bias(8, t, AuxiliarySettings()) for t in (1, 2))
-    (one, error), (two, other) = found
+    (one, error, _), (two, other, _) = found
     assert one - two > 4 * np.hypot(error, other)
 
 
